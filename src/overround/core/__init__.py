@@ -1,0 +1,1 @@
+"""Pure core: integers only; knows no I/O, clock, log, randomness or venue."""

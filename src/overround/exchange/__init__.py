@@ -1,0 +1,1 @@
+"""Pure exchange core: one model of the venue for paper trading, backtests and the emulator."""

@@ -1,0 +1,1 @@
+"""Operations: configuration, composition, commands and reports."""

@@ -1,0 +1,1 @@
+"""The venue: wire formats, metadata and streams of Polymarket."""

@@ -1,0 +1,1 @@
+"""Durable storage: the tape of raw frames, the journal, and their projections."""

@@ -1,0 +1,1 @@
+"""Pure strategies: each states the quotes and baskets it wants; none knows another."""

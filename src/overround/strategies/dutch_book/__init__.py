@@ -1,0 +1,1 @@
+"""Dutch book over complete sets of outcomes of a multi-outcome event."""

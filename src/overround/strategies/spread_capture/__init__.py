@@ -1,0 +1,1 @@
+"""Two-sided post-only quoting round a fair value."""
