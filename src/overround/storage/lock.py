@@ -1,0 +1,76 @@
+"""One process per data directory: an advisory lock that the operating system drops when we die.
+
+Invariant: a lock file that is left over from a killed process does not lock anything. This is the only
+file that knows how the operating systems lock.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Self
+
+from overround.storage.errors import StoreError
+
+_LOCK_OFFSET = 1 << 30
+"""The locked byte lies far behind the text, which stays readable where locks are mandatory (Windows)."""
+
+
+class AlreadyRunning(StoreError):
+    """Another process uses this data directory."""
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(fd: int) -> None:
+        os.lseek(fd, _LOCK_OFFSET, os.SEEK_SET)
+        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _try_lock(fd: int) -> None:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _LOCK_OFFSET)
+
+
+class DirectoryLock:
+    """A held lock on a data directory; released by :meth:`release` or by the end of the process.
+
+    On POSIX the lock belongs to the process: the same process may not take it twice, which is refused
+    here by a set of held paths.
+    """
+
+    _held: set[Path] = set()  # noqa: RUF012 - shared on purpose: POSIX record locks are per process
+
+    def __init__(self, directory: Path) -> None:
+        """Take the lock, creating the directory if needed. Raises :class:`AlreadyRunning`."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self._path = directory.resolve() / "overround.lock"
+        if self._path in DirectoryLock._held:
+            raise AlreadyRunning(f"{self._path}: this process holds the data directory already")
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            _try_lock(self._fd)
+        except OSError as error:
+            owner = os.pread(self._fd, 32, 0) if hasattr(os, "pread") else os.read(self._fd, 32)
+            os.close(self._fd)
+            raise AlreadyRunning(
+                f"{directory}: another instance (process {owner.decode('ascii', 'replace').strip() or '?'}) "
+                "uses this data directory: stop it or choose another service.data_dir"
+            ) from error
+        DirectoryLock._held.add(self._path)
+        os.ftruncate(self._fd, 0)
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        os.write(self._fd, f"{os.getpid()}\n".encode("ascii"))
+
+    def release(self) -> None:
+        """Give the directory free. The file stays: removing it would race with the next process."""
+        if self._path in DirectoryLock._held:
+            DirectoryLock._held.discard(self._path)
+            os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
