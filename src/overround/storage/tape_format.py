@@ -2,7 +2,7 @@
 
 Layout of a segment, all integers little-endian::
 
-    segment header   magic, version, number, creation time, run id, CRC32
+    segment header   128 bytes: magic, version, number, creation time, run id, CRC32
     block *          60-byte header (lengths, counts, seq and time range, two CRC32), one zstandard frame
     index            copy of all block headers, CRC32, length, end mark; only after a clean close
 
@@ -49,13 +49,14 @@ BLOCK_MAGIC: Final = b"\x89OvB"
 INDEX_MAGIC: Final = b"\x89OvI"
 END_MAGIC: Final = b"OvE\n"
 
-_SEGMENT: Final = struct.Struct("<8sHHIQ")
+_SEGMENT: Final = struct.Struct("<8sHHIQ100s")
 _BLOCK: Final = struct.Struct("<4sIIIIQQQQII")
 _INDEX_HEAD: Final = struct.Struct("<4sI")
 _INDEX_TAIL: Final = struct.Struct("<II4s")
 _CRC: Final = struct.Struct("<I")
 
-SEGMENT_FIXED_BYTES: Final = _SEGMENT.size
+SEGMENT_HEADER_BYTES: Final = _SEGMENT.size + _CRC.size
+MAX_RUN_ID_BYTES: Final = 100
 BLOCK_HEADER_BYTES: Final = _BLOCK.size
 INDEX_TAIL_BYTES: Final = _INDEX_TAIL.size
 
@@ -65,6 +66,10 @@ RECORD_OVERHEAD_BYTES: Final = 1 + 2 + 4 + 4 + 3 * 8
 
 class BlockError(ValueError):
     """Bytes are not a valid block, header or index; the text says which check failed."""
+
+
+class NotASegment(ValueError):
+    """The bytes do not begin a tape segment at all."""
 
 
 class VersionMismatch(ValueError):
@@ -125,32 +130,28 @@ _as_record = partial(tuple.__new__, TapeRecord)
 
 
 def encode_segment_header(header: SegmentHeader) -> bytes:
-    """Return the bytes of a segment header."""
+    """Return the 128 bytes of a segment header. Raises `ValueError` for a run id that does not fit."""
     run_id = header.run_id.encode()
-    fixed = _SEGMENT.pack(SEGMENT_MAGIC, FORMAT_VERSION, len(run_id), header.number, header.created_ns)
-    return fixed + run_id + _CRC.pack(zlib.crc32(fixed + run_id))
-
-
-def segment_header_bytes(fixed: bytes) -> int:
-    """Return the length of the whole header that starts with `fixed` (SEGMENT_FIXED_BYTES bytes).
-
-    Raises `VersionMismatch` for another version and `BlockError` for anything but a segment.
-    """
-    magic, version, run_id_bytes, _number, _created = _SEGMENT.unpack(fixed)
-    if magic != SEGMENT_MAGIC:
-        raise BlockError("no tape segment starts here")
-    if version != FORMAT_VERSION:
-        raise VersionMismatch(version)
-    return SEGMENT_FIXED_BYTES + int(run_id_bytes) + _CRC.size
+    if len(run_id) > MAX_RUN_ID_BYTES:
+        raise ValueError(f"run_id={header.run_id!r:.40}: at most {MAX_RUN_ID_BYTES} bytes fit")
+    body = _SEGMENT.pack(SEGMENT_MAGIC, FORMAT_VERSION, len(run_id), header.number, header.created_ns, run_id)
+    return body + _CRC.pack(zlib.crc32(body))
 
 
 def decode_segment_header(data: bytes) -> SegmentHeader:
-    """Return the header held by exactly `data`. Raises `BlockError` when its checksum is wrong."""
+    """Return the header held by exactly `data` (SEGMENT_HEADER_BYTES bytes).
+
+    Raises `NotASegment`, `VersionMismatch`, or `BlockError` when its checksum is wrong.
+    """
     body = data[: -_CRC.size]
+    magic, version, length, number, created_ns, run_id = _SEGMENT.unpack(body)
+    if magic != SEGMENT_MAGIC:
+        raise NotASegment
+    if version != FORMAT_VERSION:
+        raise VersionMismatch(version)
     if zlib.crc32(body) != _CRC.unpack(data[-_CRC.size :])[0]:
         raise BlockError("segment header checksum")
-    _magic, _version, _length, number, created_ns = _SEGMENT.unpack_from(body)
-    return SegmentHeader(number, created_ns, body[SEGMENT_FIXED_BYTES:].decode())
+    return SegmentHeader(number, created_ns, run_id[:length].decode())
 
 
 def encode_block(

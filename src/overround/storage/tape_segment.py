@@ -18,10 +18,11 @@ from overround.storage.tape_format import (
     FORMAT_VERSION,
     INDEX_MAGIC,
     INDEX_TAIL_BYTES,
-    SEGMENT_FIXED_BYTES,
+    SEGMENT_HEADER_BYTES,
     SEGMENT_MAGIC,
     BlockError,
     BlockHeader,
+    NotASegment,
     SegmentHeader,
     VersionMismatch,
     check_block,
@@ -29,7 +30,6 @@ from overround.storage.tape_format import (
     decode_index,
     decode_segment_header,
     index_bytes,
-    segment_header_bytes,
 )
 
 SUFFIX: Final = ".tape"
@@ -93,42 +93,38 @@ def load_segment(path: Path) -> Segment:
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        header, start = _read_header(path, file, size)
-        headers = _read_index(file, start, size)
+        header = _read_header(path, file, size)
+        headers = _read_index(file, size)
         if headers is not None:
-            return Segment(path, size, header, _place(path, start, headers), None)
-        blocks, torn = _scan(path, file, start, size)
+            return Segment(path, size, header, _place(path, headers), None)
+        blocks, torn = _scan(path, file, size)
         return Segment(path, size, header, blocks, torn)
 
 
-def _read_header(path: Path, file: BinaryIO, size: int) -> tuple[SegmentHeader, int]:
-    fixed = file.read(SEGMENT_FIXED_BYTES)
-    if len(fixed) < SEGMENT_FIXED_BYTES and SEGMENT_MAGIC.startswith(fixed[: len(SEGMENT_MAGIC)]):
+def _read_header(path: Path, file: BinaryIO, size: int) -> SegmentHeader:
+    data = file.read(SEGMENT_HEADER_BYTES)
+    if len(data) < SEGMENT_HEADER_BYTES and data[: len(SEGMENT_MAGIC)] == SEGMENT_MAGIC[: len(data)]:
         raise HeaderCut(path, size)
     try:
-        length = segment_header_bytes(fixed.ljust(SEGMENT_FIXED_BYTES, b"\0"))
-    except VersionMismatch as mismatch:
-        raise TapeVersionError(path, mismatch.found, FORMAT_VERSION) from mismatch
-    except BlockError as error:
+        return decode_segment_header(data.ljust(SEGMENT_HEADER_BYTES, b"\0"))
+    except NotASegment as error:
         raise TapeFormatError(
             f"{path}: is not a tape; give a directory of NNNNNNNN{SUFFIX} files or one such file,"
             " and bring other recordings in with 'overround import'"
         ) from error
-    if size < length:
-        raise HeaderCut(path, size)
-    try:
-        return decode_segment_header(fixed + file.read(length - SEGMENT_FIXED_BYTES)), length
+    except VersionMismatch as mismatch:
+        raise TapeVersionError(path, mismatch.found, FORMAT_VERSION) from mismatch
     except BlockError as error:
         raise TapeDamaged(path, 0, str(error)) from error
 
 
-def _read_index(file: BinaryIO, start: int, size: int) -> list[BlockHeader] | None:
+def _read_index(file: BinaryIO, size: int) -> list[BlockHeader] | None:
     """Return the block headers of a cleanly closed segment, None when the index is missing or unfit."""
-    if size < start + INDEX_TAIL_BYTES:
+    if size < SEGMENT_HEADER_BYTES + INDEX_TAIL_BYTES:
         return None
     file.seek(size - INDEX_TAIL_BYTES)
     length = index_bytes(file.read(INDEX_TAIL_BYTES))
-    if not INDEX_TAIL_BYTES < length <= size - start:
+    if not INDEX_TAIL_BYTES < length <= size - SEGMENT_HEADER_BYTES:
         return None
     file.seek(size - length)
     try:
@@ -136,21 +132,22 @@ def _read_index(file: BinaryIO, start: int, size: int) -> list[BlockHeader] | No
     except BlockError:
         return None
     blocks_bytes = sum(BLOCK_HEADER_BYTES + header.packed_bytes for header in headers)
-    return headers if start + blocks_bytes + length == size else None
+    return headers if SEGMENT_HEADER_BYTES + blocks_bytes + length == size else None
 
 
-def _place(path: Path, start: int, headers: list[BlockHeader]) -> list[BlockRef]:
+def _place(path: Path, headers: list[BlockHeader]) -> list[BlockRef]:
     blocks = []
+    offset = SEGMENT_HEADER_BYTES
     for header in headers:
-        blocks.append(BlockRef(path, start, header))
-        start += BLOCK_HEADER_BYTES + header.packed_bytes
+        blocks.append(BlockRef(path, offset, header))
+        offset += BLOCK_HEADER_BYTES + header.packed_bytes
     return blocks
 
 
-def _scan(path: Path, file: BinaryIO, start: int, size: int) -> tuple[list[BlockRef], TornTail | None]:
+def _scan(path: Path, file: BinaryIO, size: int) -> tuple[list[BlockRef], TornTail | None]:
     """Walk the block headers of a segment that has no usable index."""
     blocks: list[BlockRef] = []
-    offset, reason = start, "segment was not closed"
+    offset, reason = SEGMENT_HEADER_BYTES, "segment was not closed"
     while offset < size:
         file.seek(offset)
         data = file.read(BLOCK_HEADER_BYTES)

@@ -307,10 +307,11 @@ class _SegmentFile:
     """A segment being written."""
 
     def __init__(self, directory: Path, number: int, created_ns: int, run_id: str) -> None:
+        head = encode_segment_header(SegmentHeader(number, created_ns, run_id))
         self._file = segment_path(directory, number).open("xb")
         self._headers: list[BlockHeader] = []
         self._began = time.monotonic()
-        self.bytes = self._file.write(encode_segment_header(SegmentHeader(number, created_ns, run_id)))
+        self.bytes = self._file.write(head)
         self.sync()
         _sync_directory(directory)
 
