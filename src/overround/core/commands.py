@@ -10,6 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 from overround.core.events import Side
+from overround.core.strategy import Basket
 
 
 class TimeInForce(StrEnum):
@@ -52,6 +53,15 @@ class SubmitOrders(CommandBase, frozen=True):
     orders: tuple[OrderIntent, ...]
 
 
+class PlanBasket(CommandBase, frozen=True):
+    """Write down that a basket begins, with its certificate; its orders follow in the same batch."""
+
+    strategy: str
+    scope: str
+    plan_id: str
+    basket: Basket
+
+
 class CancelOrders(CommandBase, frozen=True):
     """Cancel these orders."""
 
@@ -86,7 +96,7 @@ class StopRun(CommandBase, frozen=True):
     reason: str
 
 
-Command: TypeAlias = SubmitOrders | CancelOrders | CancelAll | RequestSnapshot | Notify | StopRun
+Command: TypeAlias = PlanBasket | SubmitOrders | CancelOrders | CancelAll | RequestSnapshot | Notify | StopRun
 
 MAX_BATCH_ORDERS = 15
 """Orders in one batch submission (venue limit)."""

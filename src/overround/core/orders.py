@@ -101,7 +101,10 @@ TRANSITIONS: Final[dict[tuple[OrderState, Trigger], OrderState]] = {
 SURPRISING: Final[dict[tuple[OrderState, Trigger], tuple[OrderState, str]]] = {
     (S.CANCELED, T.PART_FILLED): (S.CANCELED, "a fill overtaken by its order's cancellation"),
     (S.CANCELED, T.FILLED): (S.CANCELED, "a fill overtaken by its order's cancellation"),
-    (S.FILLED, T.PART_FILLED): (S.FILLED, "price improvement: a budget order received more shares than planned"),
+    (S.FILLED, T.PART_FILLED): (
+        S.FILLED,
+        "price improvement: a budget order received more shares than planned",
+    ),
     (S.FILLED, T.FILLED): (S.FILLED, "price improvement: a budget order received more shares than planned"),
     (S.FILLED, T.ACCEPTED): (S.FILLED, "the fill arrived before the acknowledgement"),
     (S.FILLED, T.CANCEL_REFUSED): (S.FILLED, "the cancel lost the race against the fill"),
@@ -171,6 +174,11 @@ class Order(msgspec.Struct):
         return self.state not in TERMINAL
 
     @property
+    def cancelable(self) -> bool:
+        """Whether asking for a cancellation makes sense: it may trade, and none is under way."""
+        return self.state in (OrderState.SENT, OrderState.LIVE, OrderState.DELAYED)
+
+    @property
     def resting(self) -> bool:
         """Whether the order is meant to stay in the book."""
         return self.intent.time_in_force in (TimeInForce.GTC, TimeInForce.GTD)
@@ -204,14 +212,14 @@ class Orders:
         found.sort(key=lambda order: (order.created_ts_ns, order.client_order_id))
         return found
 
+    def open_count(self) -> int:
+        """Return how many orders may still trade."""
+        return sum(len(group) for group in self._open.values())
+
     def open_on(self, strategy: str, token_id: str) -> list[Order]:
         """Return the strategy's orders on a token that may still trade."""
         group = self._open.get((strategy, token_id))
         return list(group.values()) if group else []
-
-    def open_on_token(self, token_id: str, strategies: tuple[str, ...]) -> list[Order]:
-        """Return all given strategies' orders on a token that may still trade."""
-        return [order for name in strategies for order in self.open_on(name, token_id)]
 
     def add(self, intent: OrderIntent, ts_ns: int) -> Order:
         """Register an order at the moment its command is issued.
@@ -234,12 +242,20 @@ class Orders:
         order.state = state
         order.changed_ts_ns = ts_ns
         if state in TERMINAL:
-            key = (order.intent.strategy, order.intent.token_id)
-            group = self._open.get(key)
-            if group is not None:
-                group.pop(order.client_order_id, None)
-                if not group:
-                    del self._open[key]
+            self._close(order)
+
+    def discard(self, order: Order) -> None:
+        """Remove an order that was added but will not be sent after all."""
+        self._close(order)
+        del self._orders[order.client_order_id]
+
+    def _close(self, order: Order) -> None:
+        key = (order.intent.strategy, order.intent.token_id)
+        group = self._open.get(key)
+        if group is not None:
+            group.pop(order.client_order_id, None)
+            if not group:
+                del self._open[key]
 
     def fill(self, order: Order, qty_e6: int, usd_e6: int, fee_usd_e6: int, ts_ns: int) -> None:
         """Count a fill and move the order. Raises :class:`IllegalTransition`, in which case nothing changes."""

@@ -53,6 +53,7 @@ class Portfolio:
         self._balances: dict[tuple[str, str], int] = {}
         self._trades: dict[str, Trade] = {}
         self._settled: dict[str, Settlement] = {}
+        self._cash_e6 = 0
 
     # --- entries ---------------------------------------------------------------------------------
 
@@ -66,6 +67,8 @@ class Portfolio:
         for posting in postings:
             key = (posting.account, posting.commodity)
             self._balances[key] = self._balances.get(key, 0) + posting.amount_e6
+            if posting.commodity == USD and posting.account not in OUTSIDE:
+                self._cash_e6 += posting.amount_e6
 
     def deposit(self, usd_e6: int) -> None:
         """Move cash from outside into the pool."""
@@ -106,11 +109,7 @@ class Portfolio:
 
     def cash_e6(self) -> int:
         """Return all our dollars, matched trades included."""
-        return sum(
-            amount
-            for (account, commodity), amount in self._balances.items()
-            if commodity == USD and account not in OUTSIDE
-        )
+        return self._cash_e6
 
     def cash_flow_e6(self, strategy: str) -> int:
         """Return the dollars a strategy has taken in (negative: paid out), fees included."""

@@ -132,7 +132,9 @@ def _post_only(intent: OrderIntent, _market: Market, state: Exposure) -> Refusal
     if not intent.post_only or book is None:
         return None
     crosses = (
-        intent.px_e6 >= book.best_ask_px_e6 if intent.side is Side.BUY else intent.px_e6 <= book.best_bid_px_e6
+        intent.px_e6 >= book.best_ask_px_e6
+        if intent.side is Side.BUY
+        else intent.px_e6 <= book.best_bid_px_e6
     )
     return Refusal.POST_ONLY_CROSSES if crosses else None
 

@@ -195,7 +195,9 @@ class Strategy(Protocol):
         """Short identifier, unique among the running strategies."""
         ...
 
-    def scopes(self, markets: Mapping[str, Market], events: Mapping[str, MarketEvent]) -> Mapping[str, Sequence[str]]:
+    def scopes(
+        self, markets: Mapping[str, Market], events: Mapping[str, MarketEvent]
+    ) -> Mapping[str, Sequence[str]]:
         """Return the scopes to look after, each with the token ids whose books matter to it.
 
         Called whenever metadata changes; must depend on its arguments and the configuration alone.
