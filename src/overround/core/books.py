@@ -1,0 +1,444 @@
+"""All books: which connection may write them, what state they are in, what changed since the last look.
+
+Invariants: a book is LIVE only after a snapshot in the present generation of its stream and the present
+epoch of its grid; writes of any other connection change nothing and are counted; every change of a book or
+of its state marks its token in ``touched``. Knows no wire format and no clock: receive times come in.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, Protocol, TypeAlias
+
+import msgspec
+
+from overround.core.book import NO_ASK_PX_E6, NO_BID_PX_E6, NO_LINK, Book, BookState
+from overround.core.events import BookSuspect
+from overround.core.market import Market
+from overround.core.units import E6
+from overround.core.witnesses import HEALING_BATCHES, MANY_BATCHES, MAX_LATE_MS, BookCounters, Doubt, Witness
+
+__all__ = ["NO_ASK_PX_E6", "NO_BID_PX_E6", "Book", "BookCounters", "BookState", "Books", "Change", "link_of"]
+
+HELD_CHANGES: Final = 4096
+"""Distinct levels kept per book while it waits for its snapshot."""
+
+NO_CLAIM: Final = -1
+"""Claimed best price of a change that carries none."""
+
+Change: TypeAlias = tuple[Book, bool, int, int, int, int, str]
+"""(book, is bid, price, new quantity (0 removes), claimed best bid, claimed best ask, hash), in millionths.
+
+Claimed prices are those after the whole batch, ``NO_CLAIM`` where the venue gave none.
+"""
+
+
+class Hasher(Protocol):
+    """What :meth:`Books.digest_into` feeds, for example ``hashlib.sha256()``."""
+
+    def update(self, data: bytes, /) -> object:
+        """Take in more bytes."""
+
+
+def link_of(stream: int, generation: int) -> int:
+    """Return one number for a connection: what a write must match to be applied."""
+    return generation << 16 | stream
+
+
+class Books:
+    """The books of all tracked markets."""
+
+    def __init__(self) -> None:
+        self.by_token: dict[str, Book] = {}
+        """For the decoder's hot path; read-only elsewhere."""
+        self.touched: dict[str, None] = {}
+        """Tokens whose levels or state changed since :meth:`clear_touched`, in order."""
+        self.counters = BookCounters()
+        self.alarms: list[BookSuspect] = []
+        """Verdicts not yet collected by :meth:`take_alarms`."""
+        self.doubted: dict[str, Book] = {}
+        """Books with an open doubt."""
+        self.next_deadline_ns = 0
+        """Earliest deadline of an open doubt; meaningless while ``doubted`` is empty."""
+        self._markets: dict[str, Market] = {}
+        self._tokens: dict[int, dict[str, None]] = {}
+        """Tokens of each stream."""
+        self._generations: dict[int, int] = {}
+
+    # --- which books exist ------------------------------------------------------------------------
+
+    def track(self, market: Market, ts_ns: int) -> None:
+        """Create both books of a market, or take over its new metadata.
+
+        A tick size that differs begins a new epoch, unless the metadata are older than the change of
+        tick that the stream itself reported.
+        """
+        known = self._markets.get(market.condition_id)
+        if known is None:
+            yes, no = (Book(t, market.condition_id, market.tick_e6) for t in market.token_ids())
+            yes.mirror, no.mirror = no, yes
+            self.by_token[yes.token_id] = yes
+            self.by_token[no.token_id] = no
+            self._markets[market.condition_id] = market
+            return
+        book = self.by_token[known.yes.token_id]
+        if market.tick_e6 != book.tick_e6 and market.as_of_ms < book.epoch_ts_ms:
+            market = msgspec.structs.replace(market, tick_e6=book.tick_e6)
+        self._markets[market.condition_id] = market
+        if market.tick_e6 != book.tick_e6:
+            self.tick_changed(book.token_id, market.tick_e6, market.as_of_ms, ts_ns)
+
+    def untrack(self, condition_id: str) -> None:
+        """Forget a market and its books. An unknown market is ignored."""
+        market = self._markets.pop(condition_id, None)
+        if market is None:
+            return
+        for token_id in market.token_ids():
+            book = self.by_token.pop(token_id)
+            self.doubted.pop(token_id, None)
+            self._tokens.get(book.stream, {}).pop(token_id, None)
+            self.touched[token_id] = None
+
+    def get(self, token_id: str) -> Book | None:
+        """Return the book of a token, ``None`` if it is not tracked."""
+        return self.by_token.get(token_id)
+
+    def market_of(self, token_id: str) -> Market:
+        """Return the market of a tracked token, with the tick size now in force. Raises ``KeyError``."""
+        return self._markets[self.by_token[token_id].condition_id]
+
+    def __contains__(self, token_id: object) -> bool:
+        return token_id in self.by_token
+
+    def __iter__(self) -> Iterator[Book]:
+        return iter(self.by_token.values())
+
+    def __len__(self) -> int:
+        return len(self.by_token)
+
+    def clear_touched(self) -> None:
+        """Begin a new batch."""
+        self.touched.clear()
+
+    def take_alarms(self) -> list[BookSuspect]:
+        """Return the verdicts since the last call."""
+        alarms, self.alarms = self.alarms, []
+        return alarms
+
+    # --- streams ----------------------------------------------------------------------------------
+
+    def stream_up(self, stream: int, generation: int, token_ids: Sequence[str], ts_ns: int) -> None:
+        """Begin a connection: its tokens wait for snapshots of this generation. Unknown ones are skipped."""
+        for token_id in self._tokens.pop(stream, {}):
+            self._drop(self.by_token[token_id], BookState.STALE)
+        self._tokens[stream] = {}
+        self._generations[stream] = generation
+        self.subscription_changed(stream, generation, token_ids, (), ts_ns)
+
+    def stream_down(self, stream: int, generation: int, ts_ns: int, reason: str) -> None:
+        """End a connection: its books are STALE and keep their levels. An older generation is ignored."""
+        del ts_ns
+        if self._generations.get(stream) != generation:
+            return
+        for token_id in self._tokens.get(stream, {}):
+            book = self.by_token[token_id]
+            self._settle(book)
+            book.state = BookState.STALE
+            book.link = NO_LINK
+            self.touched[token_id] = None
+            self.counters.resync(reason)
+
+    def subscription_changed(
+        self, stream: int, generation: int, added: Sequence[str], removed: Sequence[str], ts_ns: int
+    ) -> None:
+        """Add tokens to, and remove tokens from, a running connection. An older generation is ignored."""
+        del ts_ns
+        if self._generations.get(stream) != generation:
+            return
+        tokens = self._tokens[stream]
+        for token_id in removed:
+            if token_id in tokens:
+                del tokens[token_id]
+                self._drop(self.by_token[token_id], BookState.EMPTY)
+        for token_id in added:
+            book = self.by_token.get(token_id)
+            if book is None:
+                continue
+            if book.stream != stream:
+                self._tokens.get(book.stream, {}).pop(token_id, None)
+            tokens[token_id] = None
+            book.stream = stream
+            book.generation = generation
+            self._drop(book, BookState.SYNCING)
+
+    def _drop(self, book: Book, state: BookState) -> None:
+        """Forget the levels of a book and put it in a state in which no change applies."""
+        self._settle(book)
+        book.clear()
+        book.state = state
+        book.link = NO_LINK
+        self.touched[book.token_id] = None
+
+    # --- writes -----------------------------------------------------------------------------------
+
+    def apply_snapshot(  # noqa: PLR0913, PLR0917 - hot path: no object for what one frame says
+        self,
+        token_id: str,
+        bids: dict[int, int],
+        asks: dict[int, int],
+        exchange_ts_ms: int,
+        ts_ns: int,
+        stream: int,
+        generation: int,
+        tick_e6: int | None = None,
+        hash_text: str = "",
+    ) -> bool:
+        """Write a whole book; the dicts (price to quantity, millionths, no zeros) become the book's own.
+
+        Returns whether it was applied: not for an unknown token, another connection than the token's, or
+        if a younger snapshot is already there. A differing ``tick_e6`` begins a new epoch first.
+        """
+        book = self.by_token.get(token_id)
+        if book is None:
+            self.counters.unknown_tokens += 1
+            return False
+        if book.stream != stream or book.generation != generation or book.state is BookState.STALE:
+            self.counters.old_generation += 1
+            return False
+        if tick_e6 is not None and tick_e6 != book.tick_e6:
+            self.tick_changed(token_id, tick_e6, exchange_ts_ms, ts_ns)
+        counters = self.counters
+        newest_ts_ms = book.exchange_ts_ms
+        if exchange_ts_ms < newest_ts_ms:
+            counters.late_frames += 1
+            if newest_ts_ms - exchange_ts_ms > MAX_LATE_MS:
+                # Not reordering: some earlier time was wrong. A whole book from the venue is the truth.
+                book.clear()
+        if not book.merge_snapshot(bids, asks, exchange_ts_ms):
+            counters.late_ignored += 1
+            return False
+        counters.snapshots += 1
+        book.snapshot_seq += 1
+        book.recv_ts_ns = ts_ns
+        if exchange_ts_ms >= newest_ts_ms:
+            book.last_hash = hash_text
+        if book.pending is not None or book.pending_lost_ts_ms >= 0:
+            counters.changes += book.release_pending()
+        self.touched[token_id] = None
+        if book.pending_lost_ts_ms >= 0:
+            counters.resync("held_changes_lost")
+            book.pending_lost_ts_ms = -1
+            book.clear()
+            return False
+        if book.doubt is not None:
+            self._settle(book)
+        book.state = BookState.LIVE
+        book.link = generation << 16 | stream
+        self._judge_pair(book, exchange_ts_ms, ts_ns)
+        return True
+
+    def apply_changes(  # noqa: C901, PLR0912 - hot path: a call per level would double its cost
+        self, changes: Sequence[Change], exchange_ts_ms: int, ts_ns: int, link: int
+    ) -> None:
+        """Write the changes of one frame, then let the witnesses speak. ``link``: see :func:`link_of`."""
+        counters = self.counters
+        touched = self.touched
+        late = False
+        for change in changes:
+            book, is_bid, px_e6, qty_e6, _, _, hash_text = change
+            if book.link != link:
+                self._hold(change, exchange_ts_ms, link)
+                continue
+            if exchange_ts_ms >= book.exchange_ts_ms:
+                book.exchange_ts_ms = exchange_ts_ms
+                book.last_hash = hash_text
+                if is_bid:
+                    book.bid_ts_ms[px_e6] = exchange_ts_ms
+                    if qty_e6:
+                        book.bids[px_e6] = qty_e6
+                        if px_e6 > book.best_bid_px_e6:  # noqa: PLR1730 - max() is a call
+                            book.best_bid_px_e6 = px_e6
+                    elif book.bids.pop(px_e6, 0) and px_e6 == book.best_bid_px_e6:
+                        book.best_bid_px_e6 = max(book.bids, default=NO_BID_PX_E6)
+                else:
+                    book.ask_ts_ms[px_e6] = exchange_ts_ms
+                    if qty_e6:
+                        book.asks[px_e6] = qty_e6
+                        if px_e6 < book.best_ask_px_e6:  # noqa: PLR1730 - min() is a call
+                            book.best_ask_px_e6 = px_e6
+                    elif book.asks.pop(px_e6, 0) and px_e6 == book.best_ask_px_e6:
+                        book.best_ask_px_e6 = min(book.asks, default=NO_ASK_PX_E6)
+                counters.changes += 1
+            else:
+                late = True
+                self._write_late(change, exchange_ts_ms, ts_ns)
+            book.recv_ts_ns = ts_ns
+            touched[book.token_id] = None
+        if late:
+            counters.late_frames += 1
+        for book, _, _, _, claimed_bid_px_e6, claimed_ask_px_e6, _ in changes:
+            # Only the newest frame of a book can be compared with the book.
+            if book.link != link or book.exchange_ts_ms != exchange_ts_ms:
+                continue
+            if claimed_bid_px_e6 >= 0:
+                counters.top_checked += 1
+                if book.best_bid_px_e6 != claimed_bid_px_e6 or book.best_ask_px_e6 != claimed_ask_px_e6:
+                    counters.top_mismatch += 1
+                    detail = (
+                        f"own top {book.best_bid_px_e6}/{book.best_ask_px_e6}, "
+                        f"venue says {claimed_bid_px_e6}/{claimed_ask_px_e6}"
+                    )
+                    self.contradict(book, "top", exchange_ts_ms, ts_ns, detail)
+                elif book.doubt is not None:
+                    self.agree(book, "top", exchange_ts_ms)
+        if changes:
+            self._judge_pair(changes[-1][0], exchange_ts_ms, ts_ns)
+
+    def _hold(self, change: Change, exchange_ts_ms: int, link: int) -> None:
+        """Keep a change for a book that waits for its snapshot; count one from a wrong connection."""
+        book, is_bid, px_e6, qty_e6, *_ = change
+        if book.state is not BookState.SYNCING or link_of(book.stream, book.generation) != link:
+            self.counters.old_generation += 1
+            return
+        self.counters.held += 1
+        book.hold_change(is_bid=is_bid, px_e6=px_e6, qty_e6=qty_e6, ts_ms=exchange_ts_ms, cap=HELD_CHANGES)
+
+    def _write_late(self, change: Change, exchange_ts_ms: int, ts_ns: int) -> None:
+        book, is_bid, px_e6, qty_e6, *_ = change
+        behind_ms = book.exchange_ts_ms - exchange_ts_ms
+        counters = self.counters
+        if behind_ms > MAX_LATE_MS:
+            self.contradict(book, "clock", exchange_ts_ms, ts_ns, f"a change is {behind_ms} ms late")
+        if not book.write_late(is_bid=is_bid, px_e6=px_e6, qty_e6=qty_e6, ts_ms=exchange_ts_ms):
+            counters.late_ignored += 1
+            return
+        counters.changes += 1
+        counters.late_applied += 1
+        counters.untrue_ms += behind_ms
+        counters.untrue_max_ms = max(counters.untrue_max_ms, behind_ms)
+
+    def tick_changed(self, token_id: str, tick_e6: int, exchange_ts_ms: int, ts_ns: int) -> bool:
+        """Begin a new epoch of both books of the token's market: levels go, a snapshot is awaited.
+
+        Returns False, and changes nothing, for an unknown token, the tick already in force, or a change
+        older than the last one.
+        """
+        del ts_ns
+        book = self.by_token.get(token_id)
+        if book is None or book.tick_e6 == tick_e6 or exchange_ts_ms < book.epoch_ts_ms:
+            return False
+        market = self._markets[book.condition_id]
+        self._markets[book.condition_id] = msgspec.structs.replace(market, tick_e6=tick_e6)
+        for each in (book, book.mirror):
+            each.tick_e6 = tick_e6
+            each.epoch += 1
+            each.epoch_ts_ms = exchange_ts_ms
+            if each.state in {BookState.LIVE, BookState.SUSPECT, BookState.SYNCING}:
+                self._drop(each, BookState.SYNCING)
+            else:
+                self._drop(each, each.state)
+            self.counters.resync("tick_size")
+        return True
+
+    # --- witnesses --------------------------------------------------------------------------------
+
+    def _judge_pair(self, book: Book, exchange_ts_ms: int, ts_ns: int) -> None:
+        """Compare a book with its mirror and with itself. Both must be as of the same venue time."""
+        bid_px_e6 = book.best_bid_px_e6
+        ask_px_e6 = book.best_ask_px_e6
+        if bid_px_e6 >= ask_px_e6 and book.link != NO_LINK:
+            self.contradict(book, "crossed", exchange_ts_ms, ts_ns, f"bid {bid_px_e6}, ask {ask_px_e6}")
+        elif book.doubt is not None:
+            self.agree(book, "crossed", exchange_ts_ms)
+        other = book.mirror
+        if other.exchange_ts_ms != exchange_ts_ms or other.link != book.link or book.link == NO_LINK:
+            return
+        counters = self.counters
+        counters.mirror_checked += 1
+        if (
+            other.best_ask_px_e6 != E6 - bid_px_e6
+            or other.best_bid_px_e6 != E6 - ask_px_e6
+            or len(other.asks) != len(book.bids)
+            or len(other.bids) != len(book.asks)
+        ):
+            counters.mirror_mismatch += 1
+            detail = f"{bid_px_e6}/{ask_px_e6} against {other.best_bid_px_e6}/{other.best_ask_px_e6}"
+            self.contradict(book, "mirror", exchange_ts_ms, ts_ns, detail)
+            self.contradict(other, "mirror", exchange_ts_ms, ts_ns, detail)
+        elif book.doubt is not None or other.doubt is not None:
+            self.agree(book, "mirror", exchange_ts_ms)
+            self.agree(other, "mirror", exchange_ts_ms)
+
+    def contradict(self, book: Book, witness: Witness, ts_ms: int, ts_ns: int, detail: str) -> None:
+        """Take a witness's word against a book: open a doubt, or let an open one grow into a verdict."""
+        doubt = book.doubt
+        if doubt is None:
+            doubt = book.doubt = Doubt(witness, ts_ms, ts_ns, detail)
+            book.audit = True
+            if not self.doubted or doubt.deadline_ns < self.next_deadline_ns:
+                self.next_deadline_ns = doubt.deadline_ns
+            self.doubted[book.token_id] = book
+            self.counters.doubts += 1
+            return
+        if ts_ms != doubt.last_ts_ms:
+            doubt.batches += 1
+            doubt.last_ts_ms = ts_ms
+        doubt.agreeing = 0
+        if ts_ns >= doubt.deadline_ns or doubt.batches >= MANY_BATCHES:
+            self._condemn(book, doubt)
+
+    def agree(self, book: Book, witness: Witness, ts_ms: int) -> None:
+        """Take a witness's word for a book: it withdraws a doubt of its own; a hash withdraws any."""
+        doubt = book.doubt
+        if doubt is None or (witness not in {doubt.witness, "hash"}):
+            return
+        if ts_ms != doubt.last_ts_ms:
+            doubt.agreeing += 1
+            doubt.last_ts_ms = ts_ms
+        if book.state is not BookState.SUSPECT or witness == "hash" or doubt.agreeing >= HEALING_BATCHES:
+            self._settle(book)
+
+    def sweep(self, ts_ns: int) -> None:
+        """Condemn the books whose contradiction has stood for too long."""
+        deadlines = []
+        for book in list(self.doubted.values()):
+            doubt = book.doubt
+            if doubt is None or book.state is BookState.SUSPECT:
+                continue
+            if ts_ns >= doubt.deadline_ns:
+                self._condemn(book, doubt)
+            else:
+                deadlines.append(doubt.deadline_ns)
+        self.next_deadline_ns = min(deadlines, default=1 << 63)
+
+    def _condemn(self, book: Book, doubt: Doubt) -> None:
+        if book.state is not BookState.LIVE:
+            return
+        book.state = BookState.SUSPECT
+        self.touched[book.token_id] = None
+        self.counters.suspects += 1
+        self.counters.resync(doubt.witness)
+        self.alarms.append(BookSuspect(book.token_id, doubt.witness, doubt.detail))
+
+    def _settle(self, book: Book) -> None:
+        """Close a doubt in the book's favour."""
+        if book.doubt is None:
+            return
+        book.doubt = None
+        self.doubted.pop(book.token_id, None)
+        if book.state is BookState.SUSPECT:
+            book.state = BookState.LIVE
+            self.counters.healed += 1
+            self.touched[book.token_id] = None
+
+    # --- digest -----------------------------------------------------------------------------------
+
+    def digest_into(self, hasher: Hasher) -> None:
+        """Feed everything that decisions depend on, in an order that no hash seed changes."""
+        for token_id in sorted(self.by_token):
+            book = self.by_token[token_id]
+            head = (
+                f"{token_id} {book.state.value} {book.stream} {book.generation} {book.epoch} {book.tick_e6} "
+                f"{book.exchange_ts_ms} {book.recv_ts_ns} {book.snapshot_seq} {book.last_hash}"
+            )
+            hasher.update(head.encode())
+            for mark, side in ((b"b", book.bids), (b"a", book.asks)):
+                hasher.update(mark + ",".join(f"{px}:{side[px]}" for px in sorted(side)).encode())
