@@ -5,11 +5,11 @@ older notes stay readable.
 Must not know how notes are stored.
 """
 
-from __future__ import annotations
-
 from typing import Final, Literal
 
 import msgspec
+
+from overround.core.events import Fact
 
 STREAM_MARKET: Final = 1
 """Stream number used where there is one market channel (imports); shards take numbers from 16 on."""
@@ -50,7 +50,13 @@ class MetadataNote(msgspec.Struct, frozen=True, tag="metadata"):
     data: msgspec.Raw
 
 
-Note = StreamNote | SourceNote | MetadataNote
+class FactNote(msgspec.Struct, frozen=True, tag="fact"):
+    """A fact of metadata or streams, kept beside the frames that need it."""
+
+    fact: Fact
+
+
+Note = StreamNote | SourceNote | MetadataNote | FactNote
 
 _decoder: Final[msgspec.json.Decoder[Note]] = msgspec.json.Decoder(Note)
 
@@ -62,6 +68,11 @@ class NoteError(ValueError):
 def encode_note(note: Note) -> bytes:
     """Return the payload of a NOTE record."""
     return msgspec.json.encode(note)
+
+
+def fact_note(fact: Fact) -> bytes:
+    """Return the payload of a NOTE record that carries ``fact``."""
+    return encode_note(FactNote(fact))
 
 
 def decode_note(payload: bytes) -> Note:

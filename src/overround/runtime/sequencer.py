@@ -1,0 +1,163 @@
+"""Drain, number, fold, journal, release: the one loop body of every mode.
+
+Theory. Inputs get their sequence number here and nowhere else; tape and journal share it. A batch is
+whatever was ready when the sequencer looked. Within a batch each input is applied in order; at its border
+the engine decides once. Commands, and the facts they follow from, are made durable in one commit, and only
+then handed to the venue. So a crash can lose a command that was never sent, or leave one durable whose
+fate is unknown, but it can never have sent one that is not written down.
+
+Frames, timers and batch borders go to the tape (large, rotated), facts and commands to the journal (small,
+kept): merged by sequence number they replay the run exactly.
+
+Invariants: time never steps back for the core (a clock that does is held); nothing is released if the
+journal raised.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from overround.core.commands import Command
+from overround.core.engine import Engine
+from overround.core.events import (
+    EventListed,
+    Fact,
+    MarketListed,
+    StreamDown,
+    StreamUp,
+    SubscriptionChanged,
+    TimerFired,
+    TradePrinted,
+)
+from overround.polymarket.inbox import FrameIn, Incoming
+from overround.runtime.ports import JournalSink, TapeSink, Venue
+from overround.storage.journal import JournalRecord, command_record, fact_record
+from overround.storage.tape_format import FRAME, MARK, NOTE, TIMER
+from overround.storage.tape_notes import fact_note
+
+BORDER_PAYLOAD = b""
+
+NOTED = (MarketListed, EventListed, StreamUp, StreamDown, SubscriptionChanged)
+"""Facts that are also noted on the tape, so that a tape alone can be replayed and backtested."""
+
+
+class Step(msgspec.Struct):
+    """What one batch did."""
+
+    border_seq: int
+    ts_ns: int
+    frames: int
+    facts: list[tuple[int, int, Fact]]
+    """Journaled facts: (seq, ts_ns, fact)."""
+    commands: list[Command]
+
+
+class Sequencer:
+    """Owns the engine while a run lasts; everything happens in the caller's thread."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        venue: Venue,
+        journal: JournalSink,
+        tape: TapeSink,
+        next_seq: int,
+        last_ts_ns: int,
+    ) -> None:
+        self.engine = engine
+        self.venue = venue
+        self._journal = journal
+        self._tape = tape
+        self._next_seq = next_seq
+        self._ts_ns = last_ts_ns
+        self.frames = 0
+
+    @property
+    def ts_ns(self) -> int:
+        """Time of the last input."""
+        return self._ts_ns
+
+    @property
+    def next_seq(self) -> int:
+        """The number the next input will get."""
+        return self._next_seq
+
+    def step(self, inputs: Iterable[Incoming], now_ns: int) -> Step:
+        """Run one batch; ``now_ns`` is the time up to which the venue is asked for news.
+
+        Raises whatever the journal or the tape raises; nothing was released then.
+        """
+        step = Step(0, 0, 0, [], [])
+        for item in inputs:
+            if isinstance(item, FrameIn):
+                self._frame(item, step)
+            else:
+                self._news(item.ts_ns, step)
+                self._fact(item.fact, item.ts_ns, step)
+        self._news(now_ns, step)
+        self._border(step)
+        return step
+
+    def _frame(self, item: FrameIn, step: Step) -> None:
+        self._news(item.recv_wall_ns, step)
+        ts_ns = self._tick(item.recv_wall_ns)
+        self._tape.append(
+            FRAME,
+            self._number(),
+            item.recv_wall_ns,
+            item.recv_mono_ns,
+            item.stream,
+            item.generation,
+            item.payload,
+        )
+        facts = self.engine.ingest(item.payload, ts_ns, item.stream, item.generation)
+        step.frames += 1
+        self._show_venue(facts, ts_ns)
+
+    def _show_venue(self, facts: Sequence[Fact] | None, ts_ns: int) -> None:
+        get = self.engine.books.get
+        touched = [
+            token_id
+            for token_id in self.venue.watched()
+            if (book := get(token_id)) is not None and book.recv_ts_ns == ts_ns
+        ]
+        trades = [fact for fact in facts if isinstance(fact, TradePrinted)] if facts else []
+        if touched or trades:
+            self.venue.observe(touched, trades, ts_ns)
+
+    def _news(self, now_ns: int, step: Step) -> None:
+        for ts_ns, fact in self.venue.advance(max(now_ns, self._ts_ns)):
+            self._fact(fact, ts_ns, step)
+
+    def _fact(self, fact: Fact, at_ns: int, step: Step) -> None:
+        ts_ns = self._tick(at_ns)
+        seq = self._number()
+        if isinstance(fact, TimerFired):
+            self._tape.append(TIMER, seq, at_ns, 0, 0, 0, fact.timer.encode())
+        else:
+            step.facts.append((seq, ts_ns, fact))
+            if isinstance(fact, NOTED):
+                self._tape.append(NOTE, seq, at_ns, 0, 0, 0, fact_note(fact))
+        self.engine.on_fact(fact, ts_ns)
+
+    def _border(self, step: Step) -> None:
+        seq, ts_ns = self._number(), self._ts_ns
+        commands = self.engine.decide(seq, ts_ns)
+        self._tape.append(MARK, seq, ts_ns, 0, 0, 0, BORDER_PAYLOAD)
+        records: list[JournalRecord] = [fact_record(*fact) for fact in step.facts]
+        records += [command_record(seq, ts_ns, command) for command in commands]
+        if records:
+            self._journal.append_batch(records)
+        if commands:
+            self.venue.submit(commands, ts_ns)
+        self.frames += step.frames
+        step.border_seq, step.ts_ns, step.commands = seq, ts_ns, commands
+
+    def _number(self) -> int:
+        seq = self._next_seq
+        self._next_seq = seq + 1
+        return seq
+
+    def _tick(self, at_ns: int) -> int:
+        self._ts_ns = max(self._ts_ns, at_ns)
+        return self._ts_ns
