@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from overround.storage.import_source import ImportLog, TimeUnit, raw_payload, raw_time_ns
+from overround.storage.import_source import ImportLog, TimeUnit, parse_time_ns, raw_payload, raw_time_ns
 from overround.storage.tape_format import FRAME, TapeRecord
 from overround.storage.tape_notes import STREAM_MARKET, STREAM_REST, STREAM_USER, StreamNote
 
@@ -34,6 +34,8 @@ MARKET_EVENTS: Final = frozenset(
     }
 )
 USER_EVENTS: Final = frozenset({"order", "trade"})
+USER_TYPES: Final = frozenset({"PLACEMENT", "UPDATE", "CANCELLATION", "TRADE"})
+"""`type` of user messages; some recorders dropped their `event_type`."""
 
 KNOWN_STREAMS: Final = {
     STREAM_MARKET: StreamNote(STREAM_MARKET, "market", "market"),
@@ -45,6 +47,7 @@ FIRST_NAMED_STREAM: Final = 16
 
 class _Probe(msgspec.Struct):
     event_type: str | None = None
+    type: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     timestamp: str | int | None = None
     bids: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
@@ -62,7 +65,7 @@ def _probes(payload: bytes) -> list[_Probe]:
 
 
 def _stream_of(probes: list[_Probe]) -> int:
-    if any(probe.event_type in USER_EVENTS for probe in probes):
+    if any(probe.event_type in USER_EVENTS or _is_user_type(probe) for probe in probes):
         return STREAM_USER
     # Only answers fetched over HTTP are books that do not call themselves so.
     if probes and all(probe.event_type is None and probe.bids is not msgspec.UNSET for probe in probes):
@@ -70,10 +73,17 @@ def _stream_of(probes: list[_Probe]) -> int:
     return STREAM_MARKET
 
 
+def _is_user_type(probe: _Probe) -> bool:
+    return isinstance(probe.type, msgspec.Raw) and bytes(probe.type).strip(b'"').decode() in USER_TYPES
+
+
 def _exchange_time_ns(probes: list[_Probe]) -> int:
     for probe in probes:
         if probe.timestamp is not None:
-            return raw_time_ns(msgspec.Raw(str(probe.timestamp).encode()), "ms")
+            text = str(probe.timestamp)
+            # Messages carry milliseconds, except some user trades: seconds. Eleven digits of
+            # milliseconds would be a time before 1974.
+            return parse_time_ns(text, "s" if len(text) < 12 else "ms")
     raise ValueError("frame has no timestamp, and the recording has no receive time")
 
 
@@ -195,7 +205,7 @@ def batched() -> LineConverter:
 
     def convert(line: bytes, _log: ImportLog) -> list[TapeRecord]:
         row = decode(line)
-        wall_ns = raw_time_ns(msgspec.Raw(msgspec.json.encode(row.collector_ts)), "iso")
+        wall_ns = parse_time_ns(row.collector_ts, "iso")
         return [_frame(wall_ns, STREAM_REST, raw_payload(book)) for book in row.books]
 
     return convert

@@ -1,7 +1,7 @@
 """One door to zstandard: the standard library's module from Python 3.14, its backport before.
 
-Invariants: every function raises `ZstdError` (and nothing else of the library's) on bad data, and never
-allocates more than the caller's stated bound.
+Invariants: bad data raises `ZstdError` (or `EOFError` from a stream that is cut), nothing else of the
+library's; `decompress_exact` allocates no more than one byte beyond the size stated by the caller.
 Must not know what is compressed.
 """
 
@@ -46,6 +46,11 @@ def decompress_exact(frame: bytes, size: int) -> bytes:
     if not decompressor.eof or decompressor.unused_data or len(data) != size:
         raise ZstdError(f"frame does not hold exactly {size} bytes")
     return data
+
+
+def open_write(path: Path) -> BinaryIO:
+    """Open a new compressed file, with checksum, for writing plain bytes as a stream."""
+    return cast(BinaryIO, _zstd.open(path, "wb", options={_zstd.CompressionParameter.checksum_flag: 1}))
 
 
 def open_read(path: Path) -> BinaryIO:
