@@ -19,7 +19,7 @@ TICKS: Final[dict[str, Any]] = {"unit": "ticks"}
 
 
 class DutchParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When a complete set of outcomes is bought or sold. Defaults: strategy-spec 2.4-2.6.
+    """When a complete set of outcomes is bought or sold.
 
     Raises ``ValueError`` when two values contradict each other.
     """
@@ -90,7 +90,8 @@ class DutchParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             ge=1,
             le=600_000,
             extra=MS,
-            description="Oldest leg: time since the last frame of the connection that feeds its book.",
+            description="A leg whose book changed within this time is fresh; fresh legs are checked by "
+            "max_skew. An older one is quiet, and trusted while its connection is alive.",
         ),
     ] = 500
     max_skew_ms: Annotated[
@@ -99,9 +100,36 @@ class DutchParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             ge=0,
             le=600_000,
             extra=MS,
-            description="Largest difference of the legs' last receive times.",
+            description="Largest difference of exchange times among the fresh legs.",
         ),
     ] = 1_000
+    max_legs: Annotated[
+        int,
+        Meta(
+            ge=2,
+            le=256,
+            extra={"unit": "legs"},
+            description="Most legs of one basket; the venue takes 15 orders in one message.",
+        ),
+    ] = 15
+    max_legging_loss_usd_e6: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000 * E6,
+            extra=DOLLARS,
+            description="Most that an incomplete basket may lose, its legs sold two ticks below the bids.",
+        ),
+    ] = field(default=25 * E6, name="max_legging_loss_usdc")
+    max_legging_ratio_e6: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000 * E6,
+            extra=RATIO,
+            description="The same loss as a multiple of the basket's guaranteed profit.",
+        ),
+    ] = field(default=5 * E6, name="max_legging_ratio")
     cooldown_ms: Annotated[
         int,
         Meta(ge=0, le=3_600_000, extra=MS, description="No new basket on an event for this long after one."),

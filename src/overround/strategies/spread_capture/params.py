@@ -22,7 +22,9 @@ VENUE_TICKS_E6: Final = (100, 1_000, 2_500, 5_000, 10_000, 100_000)
 
 
 class SpreadParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How spread capture quotes one market. Defaults: strategy-spec 3.6, for about $10,000 of equity.
+    """How spread capture quotes one market.
+
+    The defaults suit an account of about $10,000.
 
     Raises ``ValueError`` when two values contradict each other.
     """
@@ -83,6 +85,19 @@ class SpreadParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             description="Pull the quotes when the connection that feeds the book is silent for longer.",
         ),
     ] = 5_000
+    quiet_is_stale: Annotated[
+        bool,
+        Meta(
+            description="Also pull when this market's own book has not changed for staleness_threshold_ms. "
+            "Off: a thin tape is not a stale one.",
+        ),
+    ] = False
+    halt_before_end_ms: Annotated[
+        int,
+        Meta(
+            ge=0, le=2_592_000_000, extra=MS, description="No quotes from this long before the market's end."
+        ),
+    ] = 60_000
     max_mid_jump_px_e6: Annotated[
         int,
         Meta(
