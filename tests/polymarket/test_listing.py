@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from contextlib import suppress
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
@@ -456,10 +457,8 @@ def test_any_value_in_any_field_is_used_or_refused(field: str, value: object) ->
 
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_page_or_refused(body: bytes) -> None:
-    try:
+    with suppress(MetadataRefused):  # and nothing else
         decode_page(body, "markets")
-    except MetadataRefused as refused:
-        assert refused.reason == "bad_page"
 
 
 @pytest.mark.parametrize(
