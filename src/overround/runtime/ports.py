@@ -5,7 +5,7 @@ come from (anything that yields :class:`FrameIn` and :class:`FactIn`) and in who
 (a :class:`Venue`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -42,7 +42,7 @@ class Venue(Protocol):
         """Return what became known up to ``now_ns``, each with its time, in order."""
         ...
 
-    def watched(self) -> Iterable[str]:
+    def watched(self) -> Collection[str]:
         """Return the tokens whose books :meth:`observe` wants to be told about."""
         ...
 
@@ -69,7 +69,7 @@ class NullVenue:
         """Return nothing, ever."""
         return []
 
-    def watched(self) -> Iterable[str]:
+    def watched(self) -> Collection[str]:
         """Return no token."""
         return ()
 

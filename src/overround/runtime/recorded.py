@@ -57,7 +57,7 @@ class RecordedLoop:
     def run(self, groups: Iterable[list[Incoming]], reason: str = "end of recording") -> None:
         """Run all batches, then end the run and let everything under way arrive."""
         for group in groups:
-            at_ns = input_ts_ns(group[0])
+            at_ns = max(input_ts_ns(group[0]), self._sequencer.ts_ns)
             if self._pace is not None:
                 self._pace(at_ns)
             self._until(at_ns)

@@ -115,10 +115,13 @@ class Sequencer:
         self._show_venue(facts, ts_ns)
 
     def _show_venue(self, facts: Sequence[Fact] | None, ts_ns: int) -> None:
+        watched = self.venue.watched()
+        if not watched:
+            return
         get = self.engine.books.get
         touched = [
             token_id
-            for token_id in self.venue.watched()
+            for token_id in watched
             if (book := get(token_id)) is not None and book.recv_ts_ns == ts_ns
         ]
         trades = [fact for fact in facts if isinstance(fact, TradePrinted)] if facts else []
