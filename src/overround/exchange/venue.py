@@ -22,6 +22,7 @@ from overround.core.commands import (
     CancelAll,
     CancelOrders,
     Command,
+    MoveBasket,
     Notify,
     PlanBasket,
     RequestSnapshot,
@@ -148,7 +149,7 @@ class SimulatedVenue:
                     )
                 case CancelAll():
                     self._schedule(self._arrival_ns(self._config.cancel, now_ns), _CancelArrives(None))
-                case PlanBasket() | RequestSnapshot() | Notify() | StopRun():
+                case PlanBasket() | MoveBasket() | RequestSnapshot() | Notify() | StopRun():
                     pass
 
     def advance(self, now_ns: int) -> list[tuple[int, Fact]]:
