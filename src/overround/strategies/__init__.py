@@ -8,30 +8,15 @@ Invariants: strategies do not know each other, nor this registry; the order of t
 the names.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from types import MappingProxyType
-from typing import Any, Protocol
 
 import msgspec
 
 from overround.core.strategy import Strategy
-
-
-class StrategyFactory(Protocol):
-    """How every strategy class is called."""
-
-    def __call__(
-        self, params: Any, overrides: Mapping[str, Any] = ..., only: Collection[str] | None = ...
-    ) -> Strategy:
-        """Return a strategy.
-
-        ``params`` are the defaults; ``overrides`` replaces them for scopes named by id or slug; ``only``
-        restricts the strategy to scopes named by id or slug (``None``: all it can trade).
-        """
-        ...
 
 
 class Registered(msgspec.Struct, frozen=True):
@@ -39,7 +24,8 @@ class Registered(msgspec.Struct, frozen=True):
 
     name: str
     params: type[msgspec.Struct]
-    strategy: StrategyFactory
+    strategy: Callable[..., Strategy]
+    """Called with one function that gives a scope's parameters, or ``None`` to leave the scope alone."""
 
 
 @cache

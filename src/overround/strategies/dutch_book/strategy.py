@@ -10,7 +10,7 @@ still trade, and for ``cooldown_ms`` after a basket, there is no other. Soft sta
 side (findings are reported when they change) and the last basket's time. Knows no venue and no clock.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -36,21 +36,14 @@ NAME: Final = "dutch_book"
 class DutchBook:
     """Looks after events; one scope is one event.
 
-    ``overrides`` replaces ``params`` for events named by id or slug; ``only`` restricts the strategy to
-    such events.
+    ``params_for`` gives an event's parameters, or ``None`` to leave it alone; it must depend on its
+    argument alone.
     """
 
     name = NAME
 
-    def __init__(
-        self,
-        params: DutchParams,
-        overrides: Mapping[str, DutchParams] | None = None,
-        only: Collection[str] | None = None,
-    ) -> None:
-        self._params = params
-        self._overrides = dict(overrides or {})
-        self._only = None if only is None else frozenset(only)
+    def __init__(self, params_for: Callable[[MarketEvent], DutchParams | None]) -> None:
+        self._params_for = params_for
         self._plans: dict[str, _Plan] = {}
 
     def scopes(
@@ -59,14 +52,12 @@ class DutchBook:
         """Return every event to look after with the tokens of its markets."""
         plans: dict[str, _Plan] = {}
         for event_id, event in events.items():
-            if self._only is not None and not self._only.intersection((event_id, event.slug)):
-                continue
-            params = self._overrides.get(event_id) or self._overrides.get(event.slug) or self._params
-            if not params.enabled:
+            params = self._params_for(event)
+            if params is None or not params.enabled:
                 continue
             members = tuple(markets.get(condition_id) for condition_id in event.condition_ids)
             plan = self._plans.get(event_id)
-            if plan is None or plan.gate.event != event or plan.members != members:
+            if plan is None or (plan.gate.event, plan.members, plan.params) != (event, members, params):
                 plan = _Plan(read_gate(event, markets), members, params, plan)
             plans[event_id] = plan
         self._plans = plans

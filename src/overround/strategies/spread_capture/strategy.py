@@ -10,7 +10,7 @@ a quote may be replaced is passed on as churn limits and enforced by execution. 
 mark, the last mid and the window of mids. Knows no venue, no clock and no other strategy.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from overround.core.events import Fact, RulesAcknowledged, Side
@@ -37,24 +37,20 @@ LAST_MID_NS: Final = 60_000 * MS_NS
 class SpreadCapture:
     """Looks after markets; one scope is one market.
 
-    ``overrides`` replaces ``params`` for markets named by condition id or slug; ``only`` restricts the
-    strategy to such markets. ``own_orders_in_books`` says whether the books show our own resting orders,
-    as a real venue's do and a recording does not.
+    ``params_for`` gives a market's parameters (its event is ``None`` while unknown), or ``None`` to leave it
+    alone; it must depend on its arguments alone. ``own_orders_in_books`` says whether the books show our
+    own resting orders, as a real venue's do and a recording does not.
     """
 
     name = NAME
 
     def __init__(
         self,
-        params: SpreadParams,
-        overrides: Mapping[str, SpreadParams] | None = None,
-        only: Collection[str] | None = None,
+        params_for: Callable[[Market, MarketEvent | None], SpreadParams | None],
         *,
         own_orders_in_books: bool = False,
     ) -> None:
-        self._params = params
-        self._overrides = dict(overrides or {})
-        self._only = None if only is None else frozenset(only)
+        self._params_for = params_for
         self._own_in_books = own_orders_in_books
         self._states: dict[str, _State] = {}
 
@@ -64,12 +60,11 @@ class SpreadCapture:
         """Return every market to look after with its two tokens."""
         states: dict[str, _State] = {}
         for condition_id, market in markets.items():
-            if self._only is not None and not self._only.intersection((condition_id, market.slug)):
-                continue
-            params = self._overrides.get(condition_id) or self._overrides.get(market.slug) or self._params
-            if params.enabled:
+            event = events.get(market.event_id) if market.event_id is not None else None
+            params = self._params_for(market, event)
+            if params is not None and params.enabled:
                 state = self._states.get(condition_id)
-                if state is None or state.tokens != market.token_ids() or state.params is not params:
+                if state is None or state.tokens != market.token_ids() or state.params != params:
                     state = _State(condition_id, market.token_ids(), params)
                 state.mark = None  # the rules of an event may have changed with its metadata
                 states[condition_id] = state
@@ -258,7 +253,12 @@ def _metadata_reason(view: View, market: Market, params: SpreadParams) -> Reason
         return Reason.FEE_UNKNOWN
     if params.tick_size_px_e6 is not None and market.tick_e6 != params.tick_size_px_e6:
         return Reason.TICK_MISMATCH
-    if market.event_id is not None and not view.rules_accepted(market.event_id):
+    # An event that is not known yet has no texts that could have changed.
+    if (
+        market.event_id is not None
+        and view.event(market.event_id) is not None
+        and not view.rules_accepted(market.event_id)
+    ):
         return Reason.RULES_CHANGED
     return None
 
