@@ -87,6 +87,7 @@ class _Check:
             resyncs=self._live.resyncs,
             states_ms=self._live.states_ms(),
             rebuilt=self._tally.rebuilt(),
+            running=self._live.counters(),
             examples=self._tally.examples,
-            notes=self._tally.notes(),
+            notes=[*self._tally.notes(), *self._live.notes()],
         )

@@ -79,6 +79,7 @@ class MarketCheck:
         self._groups: dict[int, list[Arrival]] = {}
         self._times: list[int] = []
         self._newest_ms = 0
+        self._last_ms: dict[Connection, int] = {}
         self._settled_ms = -1
 
     def take(self, order: int, connection: Connection, message: Message) -> None:
@@ -98,6 +99,7 @@ class MarketCheck:
         if ts_ms < self._newest_ms:
             self._tally.late_frames += 1
         self._newest_ms = max(self._newest_ms, ts_ms)
+        self._last_ms[connection] = max(self._last_ms.get(connection, 0), ts_ms)
         if ts_ms <= self._settled_ms:
             self._tally.beyond_horizon += 1
             return
@@ -185,18 +187,20 @@ class MarketCheck:
         settling = Settling(self._condition_id, book.token_id, str(ts_ms), snapshots, batches, options)
         settled = self._settle_with_ties(book, settling, batches)
         book.ladder = settled.ladder
+        if snapshots and not batches:
+            book.ties = []
         book.synced.update(arrival.connection for arrival in snapshots)
         book.applied.extend(Applied(ts_ms, undo) for undo in settled.applied)
         while book.applied and book.applied[0].ts_ms < ts_ms - WINDOW_MS:
             book.applied.popleft()
         if snapshots and not batches and any(arrival.terms for arrival in snapshots):
             self._end_of_run(book, ts_ms)
-        if not batches:
+        wanted = {batch.hash for batch in batches if batch.hash}
+        if not wanted:
             return
         if book.ladder is None or ts_ms < RECIPE_SINCE_MS:
             self._tally.batches_unchecked += 1
             return
-        wanted = {batch.hash for batch in batches}
         last_arrival = max((arrival for arrival, _, _ in changes), key=lambda arrival: arrival.order)
         self._tally.batches_checked += 1
         self._tally.ties_reordered += settled.reordered
@@ -251,10 +255,18 @@ class MarketCheck:
             list(self._later(book.token_id, ts_ms)),
             [Nearby(MissClass.LATE, undo, at_ms - ts_ms) for at_ms, undo in reversed(book.applied)],
         )
-        verdict = self._classifier.classify(case, self.found, unsynced=connection not in book.synced)
+        verdict = self._classifier.classify(case, self.found, self._hole(book, ts_ms, connection))
         if verdict.terms is not None:
             self._terms = verdict.terms
         return verdict
+
+    def _hole(self, book: TokenBook, ts_ms: int, connection: Connection) -> str | None:
+        """Return what the feed lacks around a batch, if anything."""
+        if connection not in book.synced:
+            return "no snapshot since the connection began"
+        if self._last_ms[connection] <= ts_ms + WINDOW_MS:
+            return "the connection ends here: what follows is not in the recording"
+        return None
 
     def _later(self, token_id: str, ts_ms: int) -> Iterator[Nearby]:
         for later_ms in sorted(at_ms for at_ms in self._times if at_ms <= ts_ms + WINDOW_MS):

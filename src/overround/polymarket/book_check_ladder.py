@@ -32,19 +32,26 @@ class BadLevel(ValueError):
 
 
 def step_of(change: Change) -> Step:
-    """Return a wire change as a step. Raises ``BadLevel``."""
+    """Return a wire change as a step, its claimed best prices looked at too. Raises ``BadLevel``."""
     if change.side not in {"BUY", "SELL"}:
         raise BadLevel(change.side)
+    for claimed in (change.best_bid, change.best_ask):
+        if claimed:
+            _millionths(claimed)
     return Step(0 if change.side == "BUY" else 1, *_rung(change.price, change.size))
 
 
 @lru_cache(maxsize=65_536)
 def _rung(price: str, size: str) -> tuple[int, Rung | None]:
+    px_e6, qty_e6 = _millionths(price), _millionths(size)
+    return px_e6, Rung(f'{{"price":"{price}","size":"{size}"}}'.encode(), size) if qty_e6 else None
+
+
+def _millionths(text: str) -> int:
     try:
-        px_e6, qty_e6 = e6(price), e6(size)
+        return e6(text)
     except UnitError as why:
         raise BadLevel(str(why)) from why
-    return px_e6, Rung(f'{{"price":"{price}","size":"{size}"}}'.encode(), size) if qty_e6 else None
 
 
 class Ladder:

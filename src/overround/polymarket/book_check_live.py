@@ -7,6 +7,8 @@ finer than a second. Knows no hashes.
 
 from collections.abc import Mapping
 
+import msgspec
+
 from overround.core.books import Books, BookState
 from overround.core.events import BookSuspect, FrameRejected, TickSizeChanged
 from overround.core.market import Market
@@ -25,9 +27,9 @@ class LiveRun:
 
     def __init__(self, markets: Mapping[str, Market], tokens_of: Mapping[int, list[str]]) -> None:
         self.books = Books()
-        self.decoder = MarketDecoder(self.books)
+        self._decoder = MarketDecoder(self.books)
         self.resyncs: list[Resync] = []
-        self.rejected: dict[str, int] = {}
+        self._rejected: dict[str, int] = {}
         """Frames refused, by reason."""
         self._tokens_of = tokens_of
         self._generation: dict[int, int] = {}
@@ -45,10 +47,10 @@ class LiveRun:
         ts_ns = self._now_ms * 1_000_000
         if self._generation.get(frame.stream) != frame.generation:
             self._connect(frame.stream, frame.generation, ts_ns)
-        for fact in self.decoder.ingest(frame.payload, ts_ns, frame.stream, frame.generation) or ():
+        for fact in self._decoder.ingest(frame.payload, ts_ns, frame.stream, frame.generation) or ():
             match fact:
                 case FrameRejected(reason=reason):
-                    self.rejected[reason] = self.rejected.get(reason, 0) + 1
+                    self._rejected[reason] = self._rejected.get(reason, 0) + 1
                 case BookSuspect(token_id=token_id, witness=witness):
                     self.resyncs.append(Resync(token_id, witness, self._now_ms))
                 case TickSizeChanged(token_id=token_id):
@@ -68,6 +70,15 @@ class LiveRun:
             if state in spent:
                 spent[state] += self._now_ms - since_ms
         return {state.name: ms for state, ms in spent.items()}
+
+    def counters(self) -> dict[str, int]:
+        """Return what the running system counted."""
+        counted = msgspec.structs.asdict(self.books.counters)
+        return {name: count for name, count in counted.items() if isinstance(count, int)}
+
+    def notes(self) -> list[str]:
+        """Return which frames were refused, and why."""
+        return [f"{count} frames rejected: {reason}" for reason, count in sorted(self._rejected.items())]
 
     def _tick(self, frame: Frame, messages: list[Message]) -> None:
         recv_ms = frame.recv_wall_ns // 1_000_000

@@ -6,7 +6,8 @@ A class is given only when a book was *found* that has the venue's hash, so each
   before it hashes, and the next change got in between);
 - late: changes stamped earlier or equally are not in it yet (they took effect in another order);
 - unknown_last_trade: the same book under another last trade price or tick;
-- gap: none found, and since a reconnection no snapshot has come: the feed has a hole here;
+- gap: none found, and the feed has a hole here: no snapshot has come since a reconnection, or the
+  connection (or the recording) ends before the changes that could be in the hash already;
 - unexplained: none found.
 
 Invariants: a ladder is left as it was; the work is bounded, whatever the recording holds.
@@ -93,16 +94,16 @@ class Classifier:
     def __init__(self) -> None:
         self._futile = 0
 
-    def classify(self, case: Case, terms: MarketTerms, *, unsynced: bool) -> Verdict:
-        """Return the verdict on ``case``. ``unsynced``: no snapshot since the connection began."""
+    def classify(self, case: Case, terms: MarketTerms, hole: str | None) -> Verdict:
+        """Return the verdict on ``case``. ``hole`` says what the feed lacks here, if anything."""
         verdict = _next(case)
         if verdict is None and self._futile < MAX_FUTILE:
             verdict = _other_terms(case, terms, ()) or _reordered(case) or _next_and_terms(case, terms)
         if verdict is not None:
             return verdict
         self._futile += 1
-        if unsynced:
-            return Verdict(MissClass.GAP, "no snapshot since the connection began")
+        if hole is not None:
+            return Verdict(MissClass.GAP, hole)
         return Verdict(MissClass.UNEXPLAINED, "no book near this one has the hash")
 
 

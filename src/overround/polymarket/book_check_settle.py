@@ -13,6 +13,9 @@ from overround.polymarket.book_check_input import Change, Message
 from overround.polymarket.book_check_ladder import Ladder, Step
 from overround.polymarket.book_check_terms import HashText, Terms
 
+MAX_TRIES = 256
+"""Books hashed in search of one millisecond's order; the most sub-batches seen in one were three."""
+
 Connection = tuple[int, int]
 """Stream and generation."""
 
@@ -80,6 +83,7 @@ class Settling:
         self._snapshots = snapshots
         self._batches = batches
         self._options = options
+        self._tries_left = MAX_TRIES
 
     def run(self, ladder: Ladder | None) -> Settled:
         """Return the outcome. A snapshot goes first, unless more hashes come true when it waits."""
@@ -136,6 +140,9 @@ class Settling:
         """
         longest: list[SubBatch] = []
         for batch in waiting:
+            if self._tries_left <= 0:
+                break
+            self._tries_left -= 1
             undo = ladder.apply_all(step for _, step in batch.changes)
             if self._is_true(ladder, batch.hash):
                 rest = [other for other in waiting if other is not batch]

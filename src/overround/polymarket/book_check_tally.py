@@ -101,6 +101,8 @@ class FileReport(msgspec.Struct, frozen=True):
     resyncs: list[Resync]
     states_ms: dict[str, int]
     rebuilt: Rebuilt
+    running: dict[str, int]
+    """The running system's own counters, see ``BookCounters``: also what share of hashes it checked."""
     examples: list[Example]
     notes: list[str]
 
