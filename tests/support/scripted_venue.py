@@ -59,6 +59,11 @@ class Session:
         for item in items:
             await self.socket.send(item if isinstance(item, bytes) else _text(item))
 
+    async def sync(self) -> None:
+        """Return when the client has read everything sent so far, and its answers have arrived."""
+        for _ in range(2):
+            await asyncio.wait_for(await self.socket.ping(), PATIENCE_S)
+
     async def close(self, code: int = 1000, reason: str = "") -> None:
         await self.socket.close(code, reason)
 
