@@ -153,13 +153,20 @@ def test_records_that_cannot_be_encoded_stop_the_tape_with_their_reason(tmp_path
 def test_misuse_is_refused(tmp_path: Path) -> None:
     tape = TapeWriter(tmp_path / "t", run_id="r")
     with pytest.raises(TapeWriteError, match="at most"):
-        tape.append(*frame(1, bytes(MAX_PAYLOAD_BYTES)))
+        tape.append(*frame(1, bytes(MAX_PAYLOAD_BYTES + 1)))
+    with pytest.raises(TapeWriteError, match="at most"):
+        tape.append_many([frame(1), frame(2, bytes(MAX_PAYLOAD_BYTES + 1))])
+    assert tape.stats().queued_bytes == 0
     tape.close()
     tape.close()
     with pytest.raises(TapeWriteError, match="closed"):
         tape.append(*frame(1))
     with pytest.raises(ValueError, match="block_bytes=0"):
         TapeWriter(tmp_path / "t2", run_id="r", block_bytes=0)
+    with pytest.raises(ValueError, match="queue_bytes=100"):
+        TapeWriter(tmp_path / "t2", run_id="r", block_bytes=51, queue_bytes=100)
+    with pytest.raises(ValueError, match="run_id"):
+        TapeWriter(tmp_path / "t2", run_id="r" * 101)
     (tmp_path / "file").touch()
     with pytest.raises(TapeWriteError, match="cannot write a tape here"):
         TapeWriter(tmp_path / "file", run_id="r")

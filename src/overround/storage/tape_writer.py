@@ -84,6 +84,9 @@ class TapeWriter:
         """
         if not 1 <= block_bytes <= MAX_PAYLOAD_BYTES // 4:
             raise ValueError(f"block_bytes={block_bytes}: must be in 1..{MAX_PAYLOAD_BYTES // 4}")
+        if queue_bytes < 2 * block_bytes:
+            # Records wait for a full block: a smaller queue would be full before its first block is.
+            raise ValueError(f"queue_bytes={queue_bytes}: must be at least twice block_bytes={block_bytes}")
         self.path = Path(path)
         self._block_bytes = block_bytes
         self._segment_bytes = segment_bytes
@@ -97,10 +100,12 @@ class TapeWriter:
         # Positions in the stream of bytes handed over (payload plus a fixed share for each record).
         # Each has one thread that writes it; the other only reads.
         self._put = 0  # caller's thread
-        self._unsignalled = 0  # caller's thread
         self._written = 0  # writer thread
         self._durable = 0  # writer thread
         self._queue: deque[RecordTuple] = deque()
+        self._enqueue = self._queue.append
+        # Position up to which `append` need not look at anything; -1 once stopped.
+        self._look_at = 0
         self._wake = threading.Event()
         self._progress = threading.Condition()
         self._sync_wanted = 0
@@ -147,28 +152,34 @@ class TapeWriter:
         when the writer thread failed earlier, the writer is closed or the payload is too large.
         Values out of range and a falling seq are found by the thread and raised by the next call.
         """
-        size = len(payload) + RECORD_OVERHEAD_BYTES
-        put = self._put + size
-        if self._stopped or size > MAX_PAYLOAD_BYTES or put - self._written > self._queue_bytes:
-            raise self._refusal(size)
-        self._queue.append((kind, seq, recv_wall_ns, recv_mono_ns, stream, generation, payload))
+        put = self._put + len(payload) + RECORD_OVERHEAD_BYTES
+        if put > self._look_at:
+            self._look(put, len(payload))
+        self._enqueue((kind, seq, recv_wall_ns, recv_mono_ns, stream, generation, payload))
         self._put = put
-        self._unsignalled += size
-        if self._unsignalled >= self._block_bytes:
-            self._unsignalled = 0
-            self._wake.set()
 
     def append_many(self, records: Sequence[RecordTuple]) -> None:
         """Hand several records over, all or (when this raises) none of them; raises as `append`."""
         sizes = [len(record[6]) + RECORD_OVERHEAD_BYTES for record in records]
         largest = max(sizes, default=0)
         put = self._put + sum(sizes)
-        if self._stopped or largest > MAX_PAYLOAD_BYTES or put - self._written > self._queue_bytes:
-            raise self._refusal(largest)
+        if put > self._look_at:
+            self._look(put, largest - RECORD_OVERHEAD_BYTES)
         self._queue.extend(records)
         self._put = put
-        self._unsignalled = 0
+
+    def _look(self, put: int, payload_bytes: int) -> None:
+        """Wake the thread about once a block, or raise when records up to `put` cannot be taken.
+
+        The bounds are looked at here only, because `append` is on the hot path: `_look_at` never lies
+        beyond the queue's bound, nor more than a block ahead, so that a larger payload always ends here.
+        """
+        if self._stopped or payload_bytes > MAX_PAYLOAD_BYTES or put - self._written > self._queue_bytes:
+            raise self._refusal(payload_bytes)
         self._wake.set()
+        self._look_at = min(put + self._block_bytes, self._written + self._queue_bytes)
+        if self._stopped:  # the thread failed meanwhile: it may have set the mark before the line above
+            self._look_at = -1
 
     def sync(self) -> None:
         """Return when every record handed over so far is durable. Raises `TapeWriteError`."""
@@ -185,7 +196,7 @@ class TapeWriter:
 
         Closing again does nothing more than raise the same failure.
         """
-        self._stopped = True
+        self._stop()
         self._wake.set()
         self._thread.join()
         if self._failure is not None:
@@ -202,6 +213,10 @@ class TapeWriter:
             queued_bytes=self._put - self._written,
             undurable_bytes=self._put - self._durable,
         )
+
+    def _stop(self) -> None:
+        self._stopped = True
+        self._look_at = -1
 
     def _refusal(self, size: int) -> TapeWriteError:
         if self._failure is not None:
@@ -227,7 +242,7 @@ class TapeWriter:
             self._write_until_stopped()
         except Exception as error:  # noqa: BLE001 - border of the thread: the cause must reach the caller
             self._failure = error
-            self._stopped = True
+            self._stop()
             if self._segment is not None:
                 self._segment.abandon()
         finally:
@@ -308,41 +323,41 @@ class _SegmentFile:
 
     def __init__(self, directory: Path, number: int, created_ns: int, run_id: str) -> None:
         head = encode_segment_header(SegmentHeader(number, created_ns, run_id))
-        self._file = segment_path(directory, number).open("xb")
+        # Unbuffered: a killed process loses no block written, and each block is one system call.
+        self._file = segment_path(directory, number).open("xb", buffering=0)
         self._headers: list[BlockHeader] = []
         self._began = time.monotonic()
-        self.bytes = self._file.write(head)
+        self.bytes = self._write(head)
         self.sync()
         _sync_directory(directory)
 
     def write_block(self, header: BlockHeader, data: bytes) -> None:
-        self._file.write(data)
-        # To the operating system at once: a killed process loses no sealed block.
-        self._file.flush()
+        self.bytes += self._write(data)
         self._headers.append(header)
-        self.bytes += len(data)
 
     def is_full(self, limit_bytes: int, limit_seconds: float) -> bool:
         return self.bytes >= limit_bytes or time.monotonic() - self._began >= limit_seconds
 
     def sync(self) -> None:
-        self._file.flush()
         os.fsync(self._file.fileno())
 
     def finish(self) -> int:
         """Write the index, make all durable, close; return the index's length."""
-        length = self._file.write(encode_index(self._headers))
+        length = self._write(encode_index(self._headers))
         self.sync()
         self._file.close()
         return length
 
     def abandon(self) -> None:
         """Close after a failure; what the file holds is whole blocks and perhaps a torn end."""
-        try:
-            self._file.close()
-        except OSError:
-            # Closing tries to write what the disk refused; the first failure is already being told.
-            return
+        self._file.close()
+
+    def _write(self, data: bytes) -> int:
+        # A raw file may take a part only (a disk almost full, a signal): the next call then says why.
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+        return len(data)
 
 
 def _continue_at(path: Path) -> tuple[int, int]:
