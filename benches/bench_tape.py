@@ -59,9 +59,9 @@ def timed(payloads: list[bytes], target_bytes: int, rng: random.Random) -> list[
     return records
 
 
-def stopwatch(action: Callable[[], None]) -> float:
+def stopwatch(action: Callable[..., None], *arguments: object) -> float:
     start = time.perf_counter()
-    action()
+    action(*arguments)
     return time.perf_counter() - start
 
 
@@ -137,14 +137,14 @@ def bench_write_and_read(folder: Path, name: str, records: list[TapeRecord], rou
         total, produced = write_tape(path, records)
         times.setdefault("tape", []).append(size / total)
         times.setdefault("append", []).append(produced / len(records))
-        times.setdefault("codec", []).append(size / stopwatch(lambda: codec_alone(records)))
-        times.setdefault("read", []).append(len(records) / stopwatch(lambda at=path: read_tape(at)))
+        times.setdefault("codec", []).append(size / stopwatch(codec_alone, records))
+        times.setdefault("read", []).append(len(records) / stopwatch(read_tape, path))
         for level in (1, 6):
             peer = folder / f"{name} {turn} {level}.gz"
-            seconds = stopwatch(lambda at=peer, to=level: write_gzip(at, peer_records, to))
+            seconds = stopwatch(write_gzip, peer, peer_records, level)
             times.setdefault(f"gzip {level}", []).append(peer_size / seconds)
             if level == 6:
-                seconds = stopwatch(lambda at=peer: read_gzip(at))
+                seconds = stopwatch(read_gzip, peer)
                 times.setdefault("read gzip", []).append(len(peer_records) / seconds)
     middle = {key: statistics.median(values) for key, values in times.items()}
     ratio = size / folder_bytes(folder / f"{name} 0")
@@ -213,6 +213,7 @@ def main() -> None:
     rng = random.Random(20261122)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        records: list[TapeRecord] = []
         for title, payloads in real_frames(source).items():
             records = timed(payloads, options.mb * 10**6, rng)
             bench_write_and_read(folder, title, records, options.rounds)
