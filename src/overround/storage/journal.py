@@ -1,6 +1,6 @@
 """The journal: what entered and what left, durable before anybody acts on it.
 
-A record is a fact, a command or a batch border; its payload is opaque here. Records lie in the order they
+A record is a fact or a command; its payload is opaque here. Records lie in the order they
 were appended, numbered without gaps by ``pos``; ``seq`` is the common numbering of all inputs (frames on
 the tape take numbers too, so it has gaps) and never falls; commands carry that of their batch border.
 Each row carries a BLAKE2b-128 hash over the previous row's hash and its own content, so a row that was
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Self, TypeAlias
 
 import msgspec
-from sqlalchemy import Connection, Engine, Row, insert, select
+from sqlalchemy import Connection, Engine, Row, bindparam, insert, select
 
 from overround.core.commands import Command
 from overround.core.events import Fact
@@ -28,13 +28,13 @@ from overround.storage.errors import StoreDamaged, StoreError, damaged
 from overround.storage.lock import DirectoryLock
 from overround.storage.schema import journal
 
-Kind: TypeAlias = Literal["fact", "command", "batch"]
-KINDS: tuple[Kind, ...] = ("fact", "command", "batch")
+Kind: TypeAlias = Literal["fact", "command"]
+KINDS: tuple[Kind, ...] = ("fact", "command")
 
 GENESIS = bytes(16)
 """Stands for the hash before the first record."""
 
-_READ_CHUNK = 2_000
+_READ_CHUNK = 250
 
 
 class JournalRecord(NamedTuple):
@@ -124,11 +124,10 @@ class JournalReader:
     def read_after(self, pos: int) -> Iterator[tuple[int, JournalRecord, bytes]]:
         """Yield position, record and hash of all records behind position ``pos``; checks as ``read`` does."""
         previous = self.hash_at(pos)
+        following = select(journal).where(journal.c.pos > bindparam("pos")).order_by(journal.c.pos)
         while True:
             with reporting(self._path), self._engine.connect() as connection:
-                rows = connection.execute(
-                    select(journal).where(journal.c.pos > pos).order_by(journal.c.pos).limit(_READ_CHUNK)
-                ).fetchall()
+                rows = connection.execute(following.limit(_READ_CHUNK), {"pos": pos}).fetchall()
             if not rows:
                 return
             for row in rows:
@@ -164,7 +163,7 @@ class JournalReader:
         try:
             for count, record, last_hash in self.read_after(0):  # noqa: B007 - the last values are the result
                 last_seq = record.seq
-                _decode(record)
+                decode(record)
         except StoreDamaged as error:
             return JournalCheck(count, last_seq, last_hash, str(error))
         except msgspec.MsgspecError as error:
@@ -280,9 +279,6 @@ def _seq_at(connection: Connection, pos: int, path: Path) -> int:
     return seq
 
 
-def _decode(record: JournalRecord) -> Fact | Command | None:
-    if record.kind == "fact":
-        return decode_fact(record.payload)
-    if record.kind == "command":
-        return decode_command(record.payload)
-    return None
+def decode(record: JournalRecord) -> Fact | Command:
+    """Return what ``record`` holds. Raises ``msgspec.ValidationError`` or ``msgspec.DecodeError``."""
+    return decode_fact(record.payload) if record.kind == "fact" else decode_command(record.payload)

@@ -11,7 +11,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -53,10 +52,6 @@ def _maybe(name: str) -> Column[int]:
     return Column(name, BIG)
 
 
-def _serial(name: str) -> Column[int]:
-    return Column(name, BIG, primary_key=True, autoincrement=True)
-
-
 # --- source of truth -----------------------------------------------------------------------------
 
 journal = Table(
@@ -86,6 +81,7 @@ runs = Table(
     _key("run_id"),
     _text("version"),
     _text("mode"),
+    Column("first_seq", BIG, nullable=False, index=True),
     _big("started_ms"),
     _maybe("ended_ms"),
     Column("end_reason", Text),
@@ -179,8 +175,25 @@ orders = Table(
     _big("filled_usd_e6"),
     _big("fee_usd_e6"),
     _text("note"),
+    _text("submit_request_id"),
+    Column("cancel_request_id", Text),
     _big("created_ms"),
     _big("updated_ms"),
+)
+
+baskets = Table(
+    "baskets",
+    metadata,
+    _key("plan_id"),
+    _text("strategy"),
+    _text("event_id"),
+    _text("basket_id"),
+    _text("legs"),
+    _big("cost_usd_e6"),
+    _big("fee_usd_e6"),
+    _big("profit_usd_e6"),
+    _big("loss_bound_usd_e6"),
+    _big("planned_ms"),
 )
 
 fills = Table(
@@ -200,7 +213,7 @@ fills = Table(
     _text("settlement"),
     _text("tx_hash"),
     Column("filled_ms", BIG, nullable=False, index=True),
-    _big("settled_ms"),
+    _maybe("settled_ms"),
 )
 
 positions = Table(
@@ -220,7 +233,7 @@ exec_audit = Table(
     "exec_audit",
     metadata,
     _key("request_id"),
-    Column("plan_id", Text, nullable=False, index=True),
+    Column("plan_id", Text, primary_key=True, index=True),
     _text("action"),
     _text("strategy"),
     _text("intents"),
@@ -228,11 +241,21 @@ exec_audit = Table(
     _big("intent_count"),
     _big("ack_count"),
     _big("seq"),
-    Column("place_call_ms", BIG, nullable=False, index=True),
-    _maybe("first_ack_ms"),
-    _maybe("last_ack_ms"),
+    Column("place_call_ns", BIG, nullable=False, index=True),
+    _maybe("first_ack_ns"),
+    _maybe("last_ack_ns"),
     _maybe("ack_latency_us"),
     _maybe("duration_us"),
+)
+
+resyncs = Table(
+    "resyncs",
+    metadata,
+    Column("pos", BIG, primary_key=True, autoincrement=False),
+    Column("subject", Text, primary_key=True),
+    _text("kind"),
+    _text("reason"),
+    Column("ts_ms", BIG, nullable=False, index=True),
 )
 
 # --- observations --------------------------------------------------------------------------------
@@ -240,58 +263,38 @@ exec_audit = Table(
 book_snapshots = Table(
     "book_snapshots",
     metadata,
-    _serial("snapshot_id"),
-    _text("token_id"),
-    _big("ts_ms"),
+    Column("token_id", Text, primary_key=True),
+    Column("ts_ms", BIG, primary_key=True, index=True, autoincrement=False),
     _text("state"),
     _maybe("best_bid_e6"),
     _maybe("best_ask_e6"),
     _text("bids"),
     _text("asks"),
-    Index("ix_book_snapshots_token_id_ts_ms", "token_id", "ts_ms"),
-    Index("ix_book_snapshots_ts_ms", "ts_ms"),
 )
 
 opportunities = Table(
     "opportunities",
     metadata,
-    _serial("opportunity_id"),
-    Column("run_id", Text, nullable=False),
-    _text("strategy"),
-    _text("event_id"),
-    _text("class"),
-    _text("reason"),
-    _maybe("edge_e6"),
-    _maybe("qty_e6"),
-    _maybe("profit_usd_e6"),
+    Column("run_id", Text, primary_key=True),
+    Column("strategy", Text, primary_key=True),
+    Column("event_id", Text, primary_key=True),
+    Column("reason", Text, primary_key=True),
+    _text("detail"),
+    _big("edge_usd_e6"),
+    _big("qty_e6"),
     _big("count"),
-    _big("first_ms"),
-    _big("last_ms"),
-    Index("ix_opportunities_last_ms", "last_ms"),
+    Column("last_ms", BIG, nullable=False, index=True),
 )
 
 equity = Table(
     "equity",
     metadata,
-    _serial("equity_id"),
-    _text("run_id"),
-    Column("ts_ms", BIG, nullable=False, index=True),
-    _text("strategy"),
+    Column("run_id", Text, primary_key=True),
+    Column("ts_ms", BIG, primary_key=True, index=True, autoincrement=False),
+    Column("strategy", Text, primary_key=True),
     _big("cash_usd_e6"),
     _big("position_usd_e6"),
     _big("fee_usd_e6"),
-    _big("pnl_usd_e6"),
-)
-
-resyncs = Table(
-    "resyncs",
-    metadata,
-    _serial("resync_id"),
-    _text("run_id"),
-    Column("ts_ms", BIG, nullable=False, index=True),
-    _text("scope"),
-    _text("reason"),
-    _text("detail"),
 )
 
 counters = Table(
@@ -307,21 +310,24 @@ service_status = Table(
     "service_status",
     metadata,
     _key("name"),
-    _text("value"),
+    _text("content"),
     _big("updated_ms"),
 )
 
 PROJECTIONS: tuple[Table, ...] = (
-    projection_cursors,
     runs,
     events,
     markets,
     outcomes,
     market_status,
     orders,
+    baskets,
     fills,
     positions,
     exec_audit,
     resyncs,
 )
-"""Everything :meth:`overround.storage.projections.Projector.rebuild` makes anew from the journal."""
+"""What is folded from the journal, and can be made anew from it."""
+
+OBSERVATIONS: tuple[Table, ...] = (book_snapshots, opportunities, equity, counters, service_status)
+"""What the running service writes down by the way; it cannot be rebuilt, and no decision depends on it."""
