@@ -101,10 +101,10 @@ def _incompleteness(event: MarketEvent, known: list[Market], missing: int) -> Re
 
 def _other(event: MarketEvent, known: list[Market]) -> Refusal | None:
     """Return whether the event has outcomes that cannot be bought by design."""
-    for market in known:
-        if market.other or market.placeholder:
-            kind = "'Other'" if market.other else "a placeholder"
-            return Refusal(Verdict.NON_EXHAUSTIVE, f"{kind} may win: {state_name(market)}")
+    if catch_all := next((market for market in known if market.other), None):
+        return Refusal(Verdict.NON_EXHAUSTIVE, f"'Other' may win: {state_name(catch_all)}")
+    if unnamed := next((market for market in known if market.placeholder), None):
+        return Refusal(Verdict.NON_EXHAUSTIVE, f"a placeholder may win: {state_name(unnamed)}")
     if event.kind is EventKind.AUGMENTED:
         return Refusal(Verdict.NON_EXHAUSTIVE, "augmented: outcomes may be added")
     return None
