@@ -1,5 +1,6 @@
 """Classes and certificates: golden vectors GT-0, 1, 3, 4, 6, 7, 11, and payoffs by brute force."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import pytest
@@ -26,7 +27,7 @@ from tests.strategies.worlds import NOW_NS, FakeBook, Levels, ladder
 CASH = 10_000_000 * E6
 
 
-def long(asks: list[Levels], params: DutchParams | None = None, rate: str = "0.04") -> Sight:
+def long(asks: Sequence[Levels], params: DutchParams | None = None, rate: str = "0.04") -> Sight:
     legs = [outcome(index, levels, rate=rate, tick="0.001") for index, levels in enumerate(asks)]
     return evaluate(Structure.LONG, legs, params or bare(), CASH)
 

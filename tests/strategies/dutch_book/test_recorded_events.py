@@ -12,7 +12,6 @@ import pytest
 from overround.core.market import EventKind, MarketEvent
 from overround.core.units import E6, format_e6, parse_e6
 from overround.polymarket.listing import Listing, event_from_markets, events_from_gamma
-
 from overround.strategies.dutch_book import DutchBook
 from overround.strategies.dutch_book.certify import Verdict, unit_gap_e6
 from overround.strategies.dutch_book.size import Structure
@@ -92,15 +91,15 @@ def test_fed_event_has_no_gap_on_its_real_books(recordings: Path) -> None:
         events_from_gamma([msgspec.Raw(read(recordings / "fed_june2026.gamma-event.json"))], AS_OF_MS)
     )
     for raw in msgspec.json.decode(read(recordings / "fed_june2026.clob-books.json.zst")):
-        sides = [
+        bids, asks = (
             {parse_e6(level["price"]): parse_e6(level["size"]) for level in raw[side]}
             for side in ("bids", "asks")
-        ]
-        view.books[raw["asset_id"]] = FakeBook(raw["asset_id"], *sides)
+        )
+        view.books[raw["asset_id"]] = FakeBook(raw["asset_id"], bids, asks)
     assert event.kind is EventKind.NEG_RISK
-    asks = sum(view.books[m.yes.token_id].best_ask_px_e6 for m in view.markets.values())
-    bids = sum(view.books[m.yes.token_id].best_bid_px_e6 for m in view.markets.values())
-    assert (format_e6(asks), format_e6(bids)) == ("1.004", "0.999")
+    sum_asks = sum(view.books[m.yes.token_id].best_ask_px_e6 for m in view.markets.values())
+    sum_bids = sum(view.books[m.yes.token_id].best_bid_px_e6 for m in view.markets.values())
+    assert (format_e6(sum_asks), format_e6(sum_bids)) == ("1.004", "0.999")
     assert [reason for reason, _ in verdicts(view, event)] == ["no_gap", "no_gap"]
 
 
@@ -112,13 +111,13 @@ def test_unequal_ages_of_one_market_are_an_alarm_and_never_an_order(recordings: 
     alarms = apparent = 0
     for row in rows:
         for token, side in (("y0", "up"), ("n0", "down")):
-            levels = [
+            bids, asks = (
                 {parse_e6(row[f"{side}_{kind}"]): parse_e6(row[f"{side}_{kind}_size"])}
                 if row[f"{side}_{kind}"] and row[f"{side}_{kind}_size"]
                 else {}
                 for kind in ("bid", "ask")
-            ]
-            view.books[token] = FakeBook(token, *levels)
+            )
+            view.books[token] = FakeBook(token, bids, asks)
         yes, no = view.books["y0"], view.books["n0"]
         sums = (
             unit_gap_e6(Structure.LONG, (yes.best_ask_px_e6, no.best_ask_px_e6)),
