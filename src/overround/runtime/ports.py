@@ -15,6 +15,7 @@ from overround.core.events import Fact, TradePrinted
 from overround.core.orders import Order
 from overround.core.portfolio import Trade
 from overround.storage.journal import JournalRecord
+from overround.storage.tape import RecordTuple
 
 
 class AccountState(msgspec.Struct, frozen=True):
@@ -92,17 +93,8 @@ class JournalSink(Protocol):
 class TapeSink(Protocol):
     """Where raw frames, timers and batch borders go."""
 
-    def append(
-        self,
-        kind: int,
-        seq: int,
-        recv_wall_ns: int,
-        recv_mono_ns: int,
-        stream: int,
-        generation: int,
-        payload: bytes,
-    ) -> None:
-        """Hand over one record."""
+    def append_many(self, records: Sequence[RecordTuple]) -> None:
+        """Hand over the records of a batch, all or none; raise if they cannot be taken."""
         ...
 
 
@@ -116,14 +108,5 @@ class NoJournal:
 class NoTape:
     """A run without recording."""
 
-    def append(
-        self,
-        kind: int,
-        seq: int,
-        recv_wall_ns: int,
-        recv_mono_ns: int,
-        stream: int,
-        generation: int,
-        payload: bytes,
-    ) -> None:
-        """Forget the record."""
+    def append_many(self, records: Sequence[RecordTuple]) -> None:
+        """Forget the records."""

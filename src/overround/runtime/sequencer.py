@@ -32,7 +32,7 @@ from overround.core.events import (
 from overround.polymarket.inbox import FrameIn, Incoming
 from overround.runtime.ports import JournalSink, TapeSink, Venue
 from overround.storage.journal import JournalRecord, command_record, fact_record
-from overround.storage.tape_format import FRAME, MARK, NOTE, TIMER
+from overround.storage.tape import FRAME, MARK, NOTE, TIMER, RecordTuple
 from overround.storage.tape_notes import fact_note
 
 BORDER_PAYLOAD = b""
@@ -70,6 +70,7 @@ class Sequencer:
         self._tape = tape
         self._next_seq = next_seq
         self._ts_ns = last_ts_ns
+        self._records: list[RecordTuple] = []
         self.frames = 0
 
     @property
@@ -101,14 +102,16 @@ class Sequencer:
     def _frame(self, item: FrameIn, step: Step) -> None:
         self._news(item.recv_wall_ns, step)
         ts_ns = self._tick(item.recv_wall_ns)
-        self._tape.append(
-            FRAME,
-            self._number(),
-            item.recv_wall_ns,
-            item.recv_mono_ns,
-            item.stream,
-            item.generation,
-            item.payload,
+        self._records.append(
+            (
+                FRAME,
+                self._number(),
+                item.recv_wall_ns,
+                item.recv_mono_ns,
+                item.stream,
+                item.generation,
+                item.payload,
+            )
         )
         facts = self.engine.ingest(item.payload, ts_ns, item.stream, item.generation)
         step.frames += 1
@@ -136,21 +139,24 @@ class Sequencer:
         ts_ns = self._tick(at_ns)
         seq = self._number()
         if isinstance(fact, TimerFired):
-            self._tape.append(TIMER, seq, at_ns, 0, 0, 0, fact.timer.encode())
+            self._records.append((TIMER, seq, at_ns, 0, 0, 0, fact.timer.encode()))
         else:
             step.facts.append((seq, ts_ns, fact))
             if isinstance(fact, NOTED):
-                self._tape.append(NOTE, seq, at_ns, 0, 0, 0, fact_note(fact))
+                self._records.append((NOTE, seq, at_ns, 0, 0, 0, fact_note(fact)))
         self.engine.on_fact(fact, ts_ns)
 
     def _border(self, step: Step) -> None:
         seq, ts_ns = self._number(), self._ts_ns
         commands = self.engine.decide(seq, ts_ns)
-        self._tape.append(MARK, seq, ts_ns, 0, 0, 0, BORDER_PAYLOAD)
+        taped, self._records = self._records, []
+        self._tape.append_many(taped)
         records: list[JournalRecord] = [fact_record(*fact) for fact in step.facts]
         records += [command_record(seq, ts_ns, command) for command in commands]
         if records:
             self._journal.append_batch(records)
+        # Behind the commit: a border on the tape means that its commands, if any, are in the journal.
+        self._tape.append_many(((MARK, seq, ts_ns, 0, 0, 0, BORDER_PAYLOAD),))
         if commands:
             self.venue.submit(commands, ts_ns)
         self.frames += step.frames

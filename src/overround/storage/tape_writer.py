@@ -120,6 +120,8 @@ class TapeWriter:
         self._bytes_in = self._bytes_out = 0
         try:
             self._number, self._last_seq = _continue_at(self.path)
+            self.continues_seq = self._last_seq
+            """The last number on the tape when it was opened, 0 for a new tape."""
             self._segment: _SegmentFile | None = self._begin_segment()
         except OSError as error:
             raise TapeWriteError(f"{self.path}: cannot write a tape here ({error.strerror})") from error
