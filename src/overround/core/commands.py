@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from overround.core.baskets import BasketState
 from overround.core.events import Side
 from overround.core.strategy import Basket
 
@@ -45,6 +46,8 @@ class OrderIntent(msgspec.Struct, frozen=True, omit_defaults=True):
     post_only: bool = False
     expires_ts_ms: int | None = None
     basket_id: str | None = None
+    scope: str = ""
+    """The strategy's scope that wants the order: after a restart it is still known who looks after it."""
 
 
 class SubmitOrders(CommandBase, frozen=True):
@@ -60,6 +63,15 @@ class PlanBasket(CommandBase, frozen=True):
     scope: str
     plan_id: str
     basket: Basket
+
+
+class MoveBasket(CommandBase, frozen=True):
+    """Write down that a basket moved on; a journal folds to the same baskets that deciding led to."""
+
+    key: str
+    state: BasketState
+    attempt: int
+    """Attempts to put the basket right so far, this one included."""
 
 
 class CancelOrders(CommandBase, frozen=True):
@@ -96,7 +108,9 @@ class StopRun(CommandBase, frozen=True):
     reason: str
 
 
-Command: TypeAlias = PlanBasket | SubmitOrders | CancelOrders | CancelAll | RequestSnapshot | Notify | StopRun
+Command: TypeAlias = (
+    PlanBasket | MoveBasket | SubmitOrders | CancelOrders | CancelAll | RequestSnapshot | Notify | StopRun
+)
 
 MAX_BATCH_ORDERS = 15
 """Orders in one batch submission (venue limit)."""

@@ -26,7 +26,7 @@ class Walk(msgspec.Struct, frozen=True):
 
 
 def walk(levels: Iterable[tuple[int, int]], qty_e6: int, fee: FeeSchedule, *, buying: bool) -> Walk | None:
-    """Return what taking ``qty_e6`` (> 0) from ``levels`` costs or yields, ``None`` if there is not enough."""
+    """Return what taking ``qty_e6`` (> 0) from ``levels`` costs or yields, ``None`` if it is too much."""
     left = qty_e6
     scaled = 0
     last_px_e6 = 0

@@ -6,11 +6,10 @@ asks the strategies whose scopes moved for their wishes and returns commands. Re
 facts through the same handlers, commands through :meth:`Engine.apply`.
 
 Invariants: one handler per fact type, an unknown type is a bug; no order leaves while the gate is closed
-(before reconciliation, while paused), though strategies are asked all the time; the same inputs give the same commands, byte for byte, in
-any process. It must not know venues, wire formats, files or clocks.
+(before reconciliation, while paused), though strategies are asked all the time; the same inputs give the
+same commands, byte for byte, in any process. It must not know venues, wire formats, files or clocks.
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Protocol
@@ -19,66 +18,39 @@ import msgspec
 
 from overround.core import events as ev
 from overround.core.books import Books
-from overround.core.commands import CancelOrders, Command, RequestSnapshot
+from overround.core.commands import CancelOrders, Command, Notify
 from overround.core.execution import Execution, Scope
 from overround.core.exposure import AccountExposure
-from overround.core.market import Market, MarketEvent
-from overround.core.orders import Order, Orders, Trigger
-from overround.core.portfolio import Portfolio
+from overround.core.orders import Order, Orders, OrderState, Trigger
+from overround.core.portfolio import RESERVED, Portfolio
+from overround.core.resync import SnapshotRequests
 from overround.core.risk import RiskLimits
-from overround.core.strategy import BookView, Decision, Finding, OwnOrder, Strategy
+from overround.core.strategy import Decision, Finding, Strategy
 from overround.core.universe import Universe
-
-SNAPSHOT_INTERVAL_NS = 1_000_000_000
-"""A book's snapshot is asked for at most this often."""
+from overround.core.view import StrategyView
 
 
 class FrameDecoder(Protocol):
     """Applies a raw frame to the books and returns its rare consequences."""
 
-    def ingest(self, frame: bytes, ts_ns: int, stream: int, generation: int) -> list[ev.Fact] | None: ...
+    def ingest(self, frame: bytes, ts_ns: int, stream: int, generation: int) -> list[ev.Fact] | None:
+        """Apply a frame received at ``ts_ns`` on a connection; return the rare facts in it, if any."""
+        ...
 
 
-class StrategyView:
-    """What one strategy sees; implements :class:`overround.core.strategy.View`."""
+class Found(msgspec.Struct):
+    """How often a strategy found something in a scope, and the latest instance."""
 
-    def __init__(self, engine: "Engine", strategy: str) -> None:
-        self._engine = engine
-        self._strategy = strategy
-        self.seq = 0
-        self.ts_ns = 0
-
-    def book(self, token_id: str) -> BookView | None:
-        return self._engine.books.get(token_id)
-
-    def market(self, condition_id: str) -> Market | None:
-        return self._engine.universe.markets.get(condition_id)
-
-    def event(self, event_id: str) -> MarketEvent | None:
-        return self._engine.universe.events.get(event_id)
-
-    def rules_accepted(self, event_id: str) -> bool:
-        return self._engine.universe.rules_accepted(event_id)
-
-    def position_e6(self, token_id: str) -> int:
-        return self._engine.portfolio.position_e6(self._strategy, token_id)
-
-    def free_cash_e6(self) -> int:
-        return self._engine.exposure.free_cash_e6()
-
-    def own_orders(self, token_id: str) -> Sequence[OwnOrder]:
-        return self._engine.orders.open_on(self._strategy, token_id)
-
-
-class Seen(msgspec.Struct):
-    """The latest finding of a strategy in a scope."""
-
-    finding: Finding
+    latest: Finding
+    count: int
     ts_ns: int
 
 
 class Engine:
-    """State, handlers and the decision at the end of a batch."""
+    """State, handlers and the decision at the end of a batch.
+
+    Raises ``ValueError`` for strategies that share a name or are named like an account of the ledger.
+    """
 
     def __init__(
         self,
@@ -93,38 +65,50 @@ class Engine:
         self.portfolio = Portfolio()
         self.exposure = AccountExposure(limits, self.universe, self.books, self.orders, self.portfolio)
         self.execution = Execution(self.orders, self.exposure)
-        self.findings: Counter[tuple[str, str]] = Counter()
-        """How often each (strategy, reason) was found."""
-        self.last_finding: dict[Scope, Seen] = {}
-        self._decoder = decoder(self.books)
-        self._strategies = {strategy.name: strategy for strategy in strategies}
-        self._views = {name: StrategyView(self, name) for name in self._strategies}
+        self.findings: dict[tuple[str, str, str], Found] = {}
+        """What was found so far, by (strategy, scope, reason)."""
+        self.command_count = 0
+        self._ingest = decoder(self.books).ingest
+        self._strategies = _by_name(strategies)
+        self._views = {
+            name: StrategyView(name, self.books, self.universe, self.orders, self.portfolio, self.exposure)
+            for name in self._strategies
+        }
         self._routes: dict[str, tuple[Scope, ...]] = {}
         self._scopes: dict[Scope, None] = {}
+        self._routes_stale = True
         self._due: dict[Scope, None] = {}
+        """Scopes to look at for another reason than their books."""
         self._recheck_ns: dict[Scope, int] = {}
-        self._routes_stale = False
+        """When the strategy wants to be asked again."""
+        self._held_ns: dict[Scope, int] = {}
+        """When execution can do what churn limits hold back."""
         self._reconciled = False
         self._paused = False
-        self._suspects: dict[str, str] = {}
-        self._snapshot_asked_ns: dict[str, int] = {}
+        self._streams: dict[int, int] = {}
+        """Generation of every connection that is up."""
+        self._unsynced = SnapshotRequests(self.books)
         self._cancel_all_reason: str | None = None
+        self._notices: list[Notify] = []
         self._commands = sha256()
-        self.command_count = 0
         self._handlers: dict[type, Callable[[ev.Fact, int], None]] = self._handler_table()
 
     # --- inputs ----------------------------------------------------------------------------------
 
     def ingest(self, frame: bytes, ts_ns: int, stream: int, generation: int) -> list[ev.Fact] | None:
         """Apply a raw frame; return its rare consequences, already handled, or ``None``."""
-        facts = self._decoder.ingest(frame, ts_ns, stream, generation)
+        facts = self._ingest(frame, ts_ns, stream, generation)
         if facts:
             for fact in facts:
                 self.on_fact(fact, ts_ns)
         return facts
 
     def on_fact(self, fact: ev.Fact, ts_ns: int) -> None:
-        """Apply a fact. Raises ``KeyError`` for a fact type without a handler: a bug."""
+        """Apply a fact.
+
+        Raises ``KeyError`` for a fact without a handler or about an order we never made, and
+        ``IllegalTransition`` for one that does not fit its order: bugs, and nothing was changed.
+        """
         self._handlers[type(fact)](fact, ts_ns)
         for strategy in self._strategies.values():
             strategy.observe(fact, ts_ns)
@@ -135,25 +119,35 @@ class Engine:
         """Return the commands that follow from everything since the last call."""
         if self._routes_stale:
             self._reroute()
-        due, self._due = self._due, {}
-        routes = self._routes
-        for token_id in self.books.touched:
-            for scope in routes.get(token_id, ()):
-                due[scope] = None
-        self.books.clear_touched()
-        commands = self._snapshot_requests(ts_ns)
+        due = self._due
+        touched = self.books.touched
+        if touched:
+            routes = self._routes
+            for token_id in touched:
+                for scope in routes.get(token_id, ()):
+                    due[scope] = None
+            self.books.clear_touched()
+        commands: list[Command] = []
+        if self._unsynced:
+            commands += self._unsynced.due(ts_ns)
+        if self._notices:
+            commands += self._notices
+            self._notices = []
         if self._cancel_all_reason is not None:
-            for command in self._cancel_all(self._cancel_all_reason):
-                self.execution.apply(command, ts_ns)
-                commands.append(command)
+            commands += self._cancel_all(self._cancel_all_reason, ts_ns)
             self._cancel_all_reason = None
-        for scope in due:
-            self._ask(scope, seq, ts_ns)
         if due:
+            self._due = {}
+            for scope in due:
+                if scope in self._scopes:
+                    self._ask(scope, seq, ts_ns)
             commands += self.execution.diff(due, seq, ts_ns)
-        for command in commands:
-            self._commands.update(msgspec.json.encode(command))
-        self.command_count += len(commands)
+            for scope in due:
+                _set_or_drop(self._held_ns, scope, self.execution.next_change_ns(scope))
+        if commands:
+            for command in commands:
+                self._commands.update(msgspec.json.encode(command))
+            self.command_count += len(commands)
         return commands
 
     def apply(self, command: Command, ts_ns: int) -> None:
@@ -168,44 +162,48 @@ class Engine:
         if decision is None:
             return
         for finding in decision.findings:
-            self.findings[(name, finding.reason)] += 1
-            self.last_finding[scope] = Seen(finding, ts_ns)
+            key = (name, scope_id, finding.reason)
+            found = self.findings.get(key)
+            self.findings[key] = Found(finding, 1 if found is None else found.count + 1, ts_ns)
         self.execution.wish(scope, decision)
-        self._recheck(scope, decision.recheck_ts_ns)
-        self._recheck(scope, self.execution.next_change_ns(scope, ts_ns))
+        _set_or_drop(self._recheck_ns, scope, decision.recheck_ts_ns)
 
-    def _recheck(self, scope: Scope, ts_ns: int | None) -> None:
-        if ts_ns is not None:
-            known = self._recheck_ns.get(scope)
-            self._recheck_ns[scope] = ts_ns if known is None else min(known, ts_ns)
-
-    def _snapshot_requests(self, ts_ns: int) -> list[Command]:
-        asked: dict[str, list[str]] = {}
-        for token_id, witness in self._suspects.items():
-            last = self._snapshot_asked_ns.get(token_id)
-            if last is None or ts_ns - last >= SNAPSHOT_INTERVAL_NS:
-                self._snapshot_asked_ns[token_id] = ts_ns
-                asked.setdefault(witness, []).append(token_id)
-        self._suspects.clear()
-        return [RequestSnapshot(tuple(tokens), witness) for witness, tokens in asked.items()]
+    def _cancel_all(self, reason: str, ts_ns: int) -> list[Command]:
+        """Cancel every order that may still trade and is not being canceled, UNKNOWN ones included."""
+        ids = tuple(
+            order.client_order_id
+            for order in self.orders.open_orders()
+            if order.state is not OrderState.CANCELING
+        )
+        if not ids:
+            return []
+        command = CancelOrders(ids, reason)
+        self.execution.apply(command, ts_ns)
+        return [command]
 
     def _reroute(self) -> None:
         routes: dict[str, list[Scope]] = {}
         scopes: dict[Scope, None] = {}
         for name, strategy in self._strategies.items():
             for scope_id, token_ids in strategy.scopes(self.universe.markets, self.universe.events).items():
-                scopes[(name, scope_id)] = None
+                scopes[name, scope_id] = None
                 for token_id in token_ids:
                     routes.setdefault(token_id, []).append((name, scope_id))
-        for gone in self._scopes:
-            if gone not in scopes:
-                self.execution.wish(gone, Decision())
-        self._due |= self._scopes | scopes
+        for scope in self.execution.scopes():
+            if scope not in scopes:
+                self.execution.wish(scope, Decision())
+                self._due[scope] = None
+        self._recheck_ns = {scope: at_ns for scope, at_ns in self._recheck_ns.items() if scope in scopes}
+        self._due |= scopes
         self._routes = {token_id: tuple(found) for token_id, found in routes.items()}
         self._scopes = scopes
         self._routes_stale = False
 
     # --- state for others ------------------------------------------------------------------------
+
+    def strategy_names(self) -> tuple[str, ...]:
+        """Return the names of the strategies, in their configured order."""
+        return tuple(self._strategies)
 
     @property
     def gate_open(self) -> bool:
@@ -221,19 +219,34 @@ class Engine:
         """Return the SHA-256 over all commands decided so far."""
         return f"sha256:{self._commands.hexdigest()}"
 
-    def digest(self) -> str:
-        """Return a SHA-256 over books, orders, money and markets: equal states have equal digests."""
+    def account_digest(self) -> str:
+        """Return a SHA-256 over orders, reservations, baskets, money and markets.
+
+        This is the state that a journal alone restores: folding its facts and commands leads to the
+        digest that deciding led to.
+        """
         hasher = sha256()
-        self.books.digest_into(hasher)
         encode = msgspec.json.encode
-        for order in self.orders:
+        for order in sorted(self.orders, key=lambda order: order.client_order_id):
             hasher.update(encode(order))
-        for key, amount in self.portfolio.balances().items():
-            hasher.update(encode((key, amount)))
+        for key, run in sorted(self.execution.baskets.items()):
+            hasher.update(encode((key, run)))
+        for account, amount in self.portfolio.balances().items():
+            if amount:
+                hasher.update(encode((account, amount)))
         for trade_id, trade in sorted(self.portfolio.unsettled_trades().items()):
             hasher.update(encode((trade_id, trade)))
-        for condition_id, market in sorted(self.universe.markets.items()):
-            hasher.update(encode((condition_id, market)))
+        for known in (self.universe.markets, self.universe.events, self.universe.accepted_rules):
+            hasher.update(encode(sorted(known.items())))
+        flags = (self.exposure.reserved_usd_e6(), self._reconciled, self._paused)
+        hasher.update(encode(flags))
+        return f"sha256:{hasher.hexdigest()}"
+
+    def digest(self) -> str:
+        """Return a SHA-256 over books and account: equal states have equal digests, in any process."""
+        hasher = sha256()
+        self.books.digest_into(hasher)
+        hasher.update(self.account_digest().encode())
         return f"sha256:{hasher.hexdigest()}"
 
     # --- handlers, one per fact type -------------------------------------------------------------
@@ -269,8 +282,15 @@ class Engine:
         }
 
     def _on_market(self, fact: ev.MarketListed, ts_ns: int) -> None:
-        self.universe.list_market(fact.market)
+        yes, no = fact.market.token_ids()
+        before = self.books.get(yes)
+        epoch = None if before is None else before.epoch
         self.books.track(fact.market, ts_ns)
+        # The stream may know a newer tick size than the metadata.
+        self.universe.list_market(self.books.market_of(yes))
+        if epoch is not None and self.books.by_token[yes].epoch != epoch:
+            self._unsynced.add(yes, "tick_size")
+            self._unsynced.add(no, "tick_size")
         self._routes_stale = True
 
     def _on_event(self, fact: ev.EventListed, _ts_ns: int) -> None:
@@ -279,9 +299,10 @@ class Engine:
 
     def _on_rules(self, fact: ev.RulesAcknowledged, _ts_ns: int) -> None:
         self.universe.acknowledge(fact.event_id, fact.rule_hash)
-        self._due |= self._scopes
+        self._all_due()
 
     def _on_tick_size(self, fact: ev.TickSizeChanged, _ts_ns: int) -> None:
+        self._unsynced.add(fact.token_id, "tick_size")
         market = self.universe.market_of(fact.token_id)
         if market is not None and market.tick_e6 != fact.tick_e6:
             self.universe.list_market(msgspec.structs.replace(market, tick_e6=fact.tick_e6))
@@ -296,12 +317,15 @@ class Engine:
             self._routes_stale = True
 
     def _on_suspect(self, fact: ev.BookSuspect, _ts_ns: int) -> None:
-        self._suspects[fact.token_id] = fact.witness
+        self._unsynced.add(fact.token_id, fact.witness)
 
     def _on_stream_up(self, fact: ev.StreamUp, ts_ns: int) -> None:
+        self._streams[fact.stream] = fact.generation
         self.books.stream_up(fact.stream, fact.generation, fact.token_ids, ts_ns)
 
     def _on_stream_down(self, fact: ev.StreamDown, ts_ns: int) -> None:
+        if self._streams.get(fact.stream) == fact.generation:
+            del self._streams[fact.stream]
         self.books.stream_down(fact.stream, fact.generation, ts_ns, fact.reason)
 
     def _on_subscription(self, fact: ev.SubscriptionChanged, ts_ns: int) -> None:
@@ -338,20 +362,33 @@ class Engine:
 
     def _on_filled(self, fact: ev.Filled, ts_ns: int) -> None:
         order = self._known(fact.client_order_id)
-        if self.portfolio.fill(order.intent, fact):
-            self.orders.fill(order, fact.qty_e6, fact.usd_e6, fact.fee_usd_e6, ts_ns)
-            self._order_moved(order)
+        if self.portfolio.has_trade(fact.trade_id):
+            return
+        self.orders.fill(order, fact.qty_e6, fact.usd_e6, fact.fee_usd_e6, ts_ns)
+        self.portfolio.fill(order.intent, fact)
+        self._order_moved(order)
 
     def _on_settlement(self, fact: ev.SettlementChanged, _ts_ns: int) -> None:
-        self.portfolio.settle(fact.trade_id, fact.status)
+        trade = self.portfolio.unsettled_trades().get(fact.trade_id)
+        if trade is None or not self.portfolio.settle(fact.trade_id, fact.status):
+            return
+        if fact.status is ev.Settlement.FAILED:
+            order = self._known(trade.client_order_id)
+            order.failed_qty_e6 += abs(trade.qty_e6)
+            self._order_moved(order)
+            text = f"trade {fact.trade_id} of order {trade.client_order_id} was reversed"
+            self._notices.append(Notify("error", "settlement_failed", text))
 
     def _on_timer(self, _fact: ev.TimerFired, ts_ns: int) -> None:
-        for scope, at_ns in list(self._recheck_ns.items()):
-            if at_ns <= ts_ns:
-                del self._recheck_ns[scope]
+        for waiting in (self._recheck_ns, self._held_ns):
+            for scope in [scope for scope, at_ns in waiting.items() if at_ns <= ts_ns]:
+                del waiting[scope]
                 self._due[scope] = None
-        for scope in self.execution.open_basket_scopes():
-            self._due[scope] = None
+        self._due |= dict.fromkeys(self.execution.open_basket_scopes())
+        if self.books.doubted:
+            self.books.sweep(ts_ns)
+            for alarm in self.books.take_alarms():
+                self.on_fact(alarm, ts_ns)
 
     def _on_operator(self, fact: ev.OperatorActed, _ts_ns: int) -> None:
         if fact.action == "cancel_all":
@@ -360,8 +397,19 @@ class Engine:
             self._paused = fact.action == "pause"
             self._set_gate()
 
-    def _on_run_started(self, _fact: ev.RunStarted, _ts_ns: int) -> None:
+    def _on_run_started(self, _fact: ev.RunStarted, ts_ns: int) -> None:
+        """Begin as a new process does: with what the journal says, and nothing that lived in memory only."""
+        for stream, generation in self._streams.items():
+            self.books.stream_down(stream, generation, ts_ns, "restart")
+        self._streams.clear()
+        self._unsynced.clear()
+        self._recheck_ns.clear()
+        self._held_ns.clear()
+        self._notices.clear()
+        self._cancel_all_reason = None
+        self.execution.forget_wishes()
         self._reconciled = False
+        self._routes_stale = True
         self._set_gate()
 
     def _on_run_ended(self, fact: ev.RunEnded, _ts_ns: int) -> None:
@@ -377,28 +425,38 @@ class Engine:
         self.portfolio.deposit(fact.usd_e6)
 
     def _known(self, client_order_id: str) -> Order:
-        order = self.orders.get(client_order_id)
-        if order is None:
-            raise KeyError(f"fact about an order we never made: {client_order_id}")
-        return order
+        return self.orders.known(client_order_id)
 
     def _order_moved(self, order: Order) -> None:
         self.exposure.note(order)
-        for scope in self._routes.get(order.token_id, ()):
-            if scope[0] == order.intent.strategy:
-                self._due[scope] = None
+        self._due[order.intent.strategy, order.intent.scope] = None
+
+    def _all_due(self) -> None:
+        self._due |= self._scopes
+        self._due |= dict.fromkeys(self.execution.scopes())
 
     def _set_gate(self) -> None:
         opened = self._reconciled and not self._paused
         if opened is not self.exposure.gate_open:
-            self._due |= self._scopes
+            self._all_due()
         self.exposure.gate_open = opened
-
-    def _cancel_all(self, reason: str) -> list[Command]:
-        """Return the command that cancels every order that may still trade and is not being canceled."""
-        ids = tuple(order.client_order_id for order in self.orders.open_orders() if order.cancelable)
-        return [CancelOrders(ids, reason)] if ids else []
 
 
 def _no_state(_fact: ev.Fact, _ts_ns: int) -> None:
     """Handle a fact that only strategies and projections look at."""
+
+
+def _by_name(strategies: Sequence[Strategy]) -> dict[str, Strategy]:
+    named: dict[str, Strategy] = {}
+    for strategy in strategies:
+        if strategy.name in named or strategy.name in RESERVED:
+            raise ValueError(f"strategy name {strategy.name!r} is taken: choose another")
+        named[strategy.name] = strategy
+    return named
+
+
+def _set_or_drop(times: dict[Scope, int], scope: Scope, at_ns: int | None) -> None:
+    if at_ns is None:
+        times.pop(scope, None)
+    else:
+        times[scope] = at_ns

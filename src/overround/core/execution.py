@@ -5,17 +5,30 @@ risk about every new order, and returns commands. It never talks to a venue and 
 without an answer occupies its place until a fact says otherwise.
 
 Invariants: at most :data:`MAX_BATCH_ORDERS` orders per submission; cancels come before submissions; each
-new order has passed every risk check with all orders before it counted.
+new order has passed every risk check with all orders before it counted; orders, reservations, baskets and
+churn memory change only in :meth:`Execution.apply` and by facts, so folding a journal's facts and commands
+leads to the state that deciding led to.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import TypeAlias
 
-from overround.core.baskets import DUST_QTY_E6, MAX_ATTEMPTS, RETRY_NS, BasketRun, BasketState, surplus_e6
+from overround.core.baskets import (
+    MAX_ATTEMPTS,
+    RETRY_NS,
+    BasketRun,
+    BasketState,
+    settled_state,
+    surplus_e6,
+    well_formed,
+)
 from overround.core.commands import (
     MAX_BATCH_ORDERS,
     CancelOrders,
     Command,
+    MoveBasket,
     Notify,
     OrderIntent,
     PlanBasket,
@@ -24,16 +37,16 @@ from overround.core.commands import (
 )
 from overround.core.events import Side
 from overround.core.exposure import AccountExposure
-from overround.core.legging import Repair, completing_is_better, completion, unwinding
+from overround.core.legging import Repair, books_live, completing_is_better, completion, unwinding
 from overround.core.orders import Order, Orders, Trigger
-from overround.core.plans import leg_intent, plan_id
+from overround.core.plans import order_id, plan_id
 from overround.core.quoting_desk import Place, QuotingDesk
 from overround.core.risk import Refusal, review
 from overround.core.strategy import Basket, Decision, Quote
 
 _NOTHING = Decision()
 
-Scope = tuple[str, str]
+Scope: TypeAlias = tuple[str, str]
 """Strategy name and scope id."""
 
 
@@ -48,7 +61,7 @@ class Execution:
         """Runs by basket key, finished ones included: a key is never run twice."""
         self._open_baskets: dict[Scope, BasketRun] = {}
         self.refusals: Counter[tuple[str, str]] = Counter()
-        """Refused orders by (strategy, reason)."""
+        """Refused orders and baskets by (strategy, reason)."""
 
     # --- wishes ----------------------------------------------------------------------------------
 
@@ -58,12 +71,28 @@ class Execution:
         if desk is None:
             if not decision.quotes and not decision.baskets:
                 return
-            desk = self._desks[scope] = QuotingDesk()
+            desk = self._desk(scope)
         desk.wish(decision)
+
+    def forget_wishes(self) -> None:
+        """Drop all wishes and churn memory, as a new process would; orders and baskets stay looked after."""
+        self._desks.clear()
+        for order in self._orders.open_orders():
+            if order.intent.basket_id is None:
+                self._desk(_scope_of(order.intent)).places[_place_of(order.intent)] = None
+
+    def scopes(self) -> Iterable[Scope]:
+        """Return every scope with wishes, orders or a basket under way."""
+        return tuple({**dict.fromkeys(self._desks), **dict.fromkeys(self._open_baskets)})
 
     def open_basket_scopes(self) -> Iterable[Scope]:
         """Return the scopes with a basket under way."""
         return tuple(self._open_baskets)
+
+    def next_change_ns(self, scope: Scope) -> int | None:
+        """Return when a change that time holds back becomes possible, ``None`` if none is held back."""
+        desk = self._desks.get(scope)
+        return None if desk is None else desk.held_until_ns
 
     # --- the difference --------------------------------------------------------------------------
 
@@ -75,89 +104,99 @@ class Execution:
             if desk is not None:
                 decision = desk.decision if self._exposure.gate_open else _NOTHING
                 self._diff_quotes(scope, desk, decision, seq, now_ns, out)
-                self._start_baskets(scope, decision, seq, now_ns, out)
+                if decision.baskets:
+                    self._start_baskets(scope, decision, seq, now_ns, out)
             run = self._open_baskets.get(scope)
             if run is not None:
-                self._progress(scope, run, seq, now_ns, out)
-        return _merged(out)
+                self._progress(run, seq, now_ns, out)
+        return _merged(out) if out else out
 
     def apply(self, command: Command, now_ns: int) -> None:
-        """Take into account a command of ours: the same way when it is made and when a journal is folded."""
+        """Take into account a command of ours: the same way when it is made and when a journal is folded.
+
+        Raises ``KeyError``, ``ValueError`` or ``IllegalTransition`` for a command that does not fit the
+        state, which means that the journal is not ours.
+        """
         match command:
             case PlanBasket(strategy, scope, plan, basket):
                 run = BasketRun(strategy, scope, basket, plan, now_ns, [])
                 self.baskets[basket.key] = run
-                self._open_baskets[(strategy, scope)] = run
+                self._open_baskets[strategy, scope] = run
+            case MoveBasket(key, state, attempt):
+                self._move(self.baskets[key], state, attempt, now_ns)
             case SubmitOrders(orders):
                 for intent in orders:
                     self._register(intent, now_ns)
             case CancelOrders(client_order_ids):
                 for client_order_id in client_order_ids:
-                    self._orders.move(self._order(client_order_id), Trigger.CANCEL_SENT, now_ns)
+                    self._cancel(self._orders.known(client_order_id), now_ns)
             case _:
                 pass
 
+    def _move(self, run: BasketRun, state: BasketState, attempt: int, now_ns: int) -> None:
+        run.move(state)
+        if attempt > run.attempts:
+            run.attempts = attempt
+            run.not_before_ts_ns = now_ns + RETRY_NS
+        if not run.open:
+            del self._open_baskets[run.strategy, run.scope]
+
     def _register(self, intent: OrderIntent, now_ns: int) -> None:
         self._exposure.note(self._orders.add(intent, now_ns))
-        run = self.baskets.get(intent.basket_id) if intent.basket_id is not None else None
-        if run is None:
-            return
-        if intent.plan_id != run.plan_id:
-            run.move(BasketState.COMPLETING if intent.side is Side.BUY else BasketState.UNWINDING)
-        run.order_ids.append(intent.client_order_id)
+        if intent.basket_id is not None:
+            self.baskets[intent.basket_id].order_ids.append(intent.client_order_id)
+        else:
+            self._desk(_scope_of(intent)).placed(_place_of(intent), now_ns)
 
-    def next_change_ns(self, scope: Scope, now_ns: int) -> int | None:
-        """Return when to look at a scope again although nothing moved, ``None`` for never."""
-        times = [self._desk_time(scope, now_ns), self._basket_time(scope)]
-        return min((ns for ns in times if ns is not None), default=None)
+    def _cancel(self, order: Order, now_ns: int) -> None:
+        self._orders.move(order, Trigger.CANCEL_SENT, now_ns)
+        if order.intent.basket_id is None:
+            self._desk(_scope_of(order.intent)).canceled(_place_of(order.intent), now_ns)
 
-    def _desk_time(self, scope: Scope, now_ns: int) -> int | None:
+    def _desk(self, scope: Scope) -> QuotingDesk:
         desk = self._desks.get(scope)
-        if desk is None or not desk.decision.quotes:
-            return None
-        return desk.next_change_ns(now_ns)
-
-    def _basket_time(self, scope: Scope) -> int | None:
-        run = self._open_baskets.get(scope)
-        return None if run is None else run.not_before_ts_ns
+        if desk is None:
+            desk = self._desks[scope] = QuotingDesk()
+        return desk
 
     # --- quotes ----------------------------------------------------------------------------------
 
     def _diff_quotes(
         self, scope: Scope, desk: QuotingDesk, decision: Decision, seq: int, now_ns: int, out: list[Command]
     ) -> None:
-        wanted: list[tuple[Place, Quote]] = []
-        canceled: list[str] = []
+        wanted: list[Quote] = []
+        desk.begin()
         for place in desk.places:
-            working = [
-                order
-                for order in self._orders.open_on(scope[0], place[0])
-                if order.side is place[1] and order.intent.basket_id is None
-            ]
-            cancels, quotes = desk.difference(decision, place, working, now_ns)
-            canceled += [order.client_order_id for order in cancels]
-            wanted += [(place, quote) for quote in quotes]
-        if canceled:
-            out.append(CancelOrders(tuple(canceled), "wish changed"))
-            self.apply(out[-1], now_ns)
+            cancels, quotes = desk.difference(decision, place, self._working(scope, place), now_ns)
+            if cancels:
+                ids = tuple(order.client_order_id for order in cancels)
+                self._do(CancelOrders(ids, "wish changed"), now_ns, out)
+            wanted += quotes
+        if not wanted:
+            return
         plan = plan_id(*scope, seq, "quotes")
-        for leg, (place, quote) in enumerate(wanted):
+        for leg, quote in enumerate(wanted):
             intent = self._quote_intent(plan, leg, scope, quote)
             refusal = Refusal.UNKNOWN_MARKET if intent is None else review(intent, self._exposure)
             if intent is None or refusal is not None:
-                self.refusals[(scope[0], str(refusal))] += 1
+                self.refusals[scope[0], str(refusal)] += 1
                 continue
-            out.append(SubmitOrders((intent,)))
-            self.apply(out[-1], now_ns)
-            desk.placed(place, now_ns)
+            self._do(SubmitOrders((intent,)), now_ns, out)
+
+    def _working(self, scope: Scope, place: Place) -> list[Order]:
+        return [
+            order
+            for order in self._orders.open_on(scope[0], place[0])
+            if order.side is place[1] and order.intent.scope == scope[1] and order.intent.basket_id is None
+        ]
 
     def _quote_intent(self, plan: str, leg: int, scope: Scope, quote: Quote) -> OrderIntent | None:
         market = self._exposure.market_of(quote.token_id)
         if market is None:
             return None
-        return leg_intent(
-            plan,
-            leg,
+        return OrderIntent(
+            client_order_id=order_id(plan, leg),
+            plan_id=plan,
             strategy=scope[0],
             condition_id=market.condition_id,
             token_id=quote.token_id,
@@ -166,6 +205,7 @@ class Execution:
             qty_e6=quote.qty_e6,
             time_in_force=TimeInForce.GTC,
             post_only=True,
+            scope=scope[1],
         )
 
     # --- baskets ---------------------------------------------------------------------------------
@@ -178,72 +218,86 @@ class Execution:
                 continue
             plan = plan_id(*scope, seq, "basket", basket.key)
             intents = tuple(_basket_intent(plan, leg, scope, basket) for leg in range(len(basket.legs)))
-            if (refusal := self._first_refusal(intents, now_ns)) is not None:
-                self.refusals[(scope[0], refusal)] += 1
+            refusal = self._first_refusal(intents, now_ns) if well_formed(basket) else Refusal.BASKET_SHAPE
+            if refusal is not None:
+                self.refusals[scope[0], refusal] += 1
                 continue
-            commands = (PlanBasket(scope[0], scope[1], plan, basket), *_batches(intents))
-            for command in commands:
-                self.apply(command, now_ns)
-            out += commands
+            self._do(PlanBasket(scope[0], scope[1], plan, basket), now_ns, out)
+            self._do(SubmitOrders(intents), now_ns, out)
 
-    def _progress(self, scope: Scope, run: BasketRun, seq: int, now_ns: int, out: list[Command]) -> None:
+    def _progress(self, run: BasketRun, seq: int, now_ns: int, out: list[Command]) -> None:
         """Move a basket on once every order of it is answered."""
-        orders = [self._order(order_id) for order_id in run.order_ids]
-        if any(order.open for order in orders) or now_ns < run.not_before_ts_ns:
+        orders = [self._orders.known(client_order_id) for client_order_id in run.order_ids]
+        if any(order.open for order in orders):
             return
         filled = _filled_e6(run, orders)
-        surplus = surplus_e6(filled)
-        if max(surplus) >= DUST_QTY_E6:
-            self._repair(scope, run, filled, surplus, seq, now_ns, out)
-            return
-        if run.state is BasketState.SENT and not any(filled):
-            run.move(BasketState.ABANDONED)
-        else:
-            run.move(BasketState.COMPLETE if min(filled) else BasketState.UNWOUND)
-        del self._open_baskets[scope]
+        final = settled_state(run, filled)
+        if final is not None:
+            self._do(MoveBasket(run.basket.key, final, run.attempts), now_ns, out)
+        elif now_ns >= run.not_before_ts_ns and self._can_judge(run.basket):
+            self._repair(run, filled, seq, now_ns, out)
+
+    def _can_judge(self, basket: Basket) -> bool:
+        """Whether an attempt makes sense now: not while paused, nor while a market's book is being renewed.
+
+        A market that takes no orders any more will not come back: that counts as an attempt.
+        """
+        markets = [self._exposure.market_of(leg.token_id) for leg in basket.legs]
+        waiting = all(market is not None and market.tradable for market in markets)
+        return self._exposure.gate_open and (books_live(basket, self._exposure.book) or not waiting)
 
     def _repair(
-        self,
-        scope: Scope,
-        run: BasketRun,
-        filled: list[int],
-        surplus: list[int],
-        seq: int,
-        now_ns: int,
-        out: list[Command],
+        self, run: BasketRun, filled: Sequence[int], seq: int, now_ns: int, out: list[Command]
     ) -> None:
-        book_of, market_of = self._exposure.book, self._exposure.market_of
+        key = run.basket.key
         if run.attempts >= MAX_ATTEMPTS:
-            run.move(BasketState.STRANDED)
-            del self._open_baskets[scope]
-            out.append(Notify("error", "basket_stranded", f"{run.basket.key}: surplus {surplus}"))
+            self._do(MoveBasket(key, BasketState.STRANDED, run.attempts), now_ns, out)
+            holds = ", ".join(
+                f"{held} of {leg.token_id}" for leg, held in zip(run.basket.legs, filled, strict=True)
+            )
+            out.append(
+                Notify("error", "basket_stranded", f"{run.strategy} {key} holds (in millionths) {holds}")
+            )
             return
-        run.attempts += 1
-        run.not_before_ts_ns = now_ns + RETRY_NS
-        way = None
+        attempt = run.attempts + 1
+        plan = plan_id(run.strategy, run.scope, seq, "repair", key, attempt)
+        state, intents = self._way(run, plan, filled, now_ns)
+        self._do(MoveBasket(key, state, attempt), now_ns, out)
+        if intents:
+            self._do(SubmitOrders(intents), now_ns, out)
+
+    def _way(
+        self, run: BasketRun, plan: str, filled: Sequence[int], now_ns: int
+    ) -> tuple[BasketState, tuple[OrderIntent, ...]]:
+        """Return the orders that put a basket right and the state that goes with them."""
+        book_of, market_of = self._exposure.book, self._exposure.market_of
+        surplus = surplus_e6(filled)
         if run.state is not BasketState.UNWINDING and completing_is_better(
             run.basket, filled, surplus, book_of, market_of
         ):
             way = completion(run.basket, filled, book_of, market_of)
-        repairs = way[0] if way is not None else unwinding(run.basket, surplus, book_of, market_of)[0]
-        plan = plan_id(*scope, seq, "repair", run.basket.key, run.attempts)
-        for repair in repairs:
-            intent = _repair_intent(plan, scope, run.basket, repair)
-            if (refusal := review(intent, self._exposure)) is not None:
-                self.refusals[(scope[0], refusal)] += 1
-                continue
-            out.append(SubmitOrders((intent,)))
-            self.apply(out[-1], now_ns)
+            purchases = tuple(_repair_intent(plan, run, repair) for repair in (way[0] if way else ()))
+            refusal = self._first_refusal(purchases, now_ns)
+            if refusal is None:
+                return BasketState.COMPLETING, purchases
+            self.refusals[run.strategy, refusal] += 1
+        sales: list[OrderIntent] = []
+        for repair in unwinding(run.basket, surplus, book_of, market_of)[0]:
+            intent = _repair_intent(plan, run, repair)
+            refusal = review(intent, self._exposure)
+            if refusal is None:
+                sales.append(intent)
+            else:
+                self.refusals[run.strategy, refusal] += 1
+        return BasketState.UNWINDING, tuple(sales)
 
     # --- common ----------------------------------------------------------------------------------
 
-    def _order(self, client_order_id: str) -> Order:
-        order = self._orders.get(client_order_id)
-        if order is None:
-            raise KeyError(f"basket refers to unknown order {client_order_id}")
-        return order
+    def _do(self, command: Command, now_ns: int, out: list[Command]) -> None:
+        self.apply(command, now_ns)
+        out.append(command)
 
-    def _first_refusal(self, intents: tuple[OrderIntent, ...], now_ns: int) -> Refusal | None:
+    def _first_refusal(self, intents: Sequence[OrderIntent], now_ns: int) -> Refusal | None:
         """Return why the orders may not go out together, each reviewed with those before it counted."""
         added: list[Order] = []
         refusal = None
@@ -259,15 +313,16 @@ class Execution:
         return refusal
 
 
-def _batches(intents: tuple[OrderIntent, ...]) -> list[SubmitOrders]:
-    return [
-        SubmitOrders(intents[start : start + MAX_BATCH_ORDERS])
-        for start in range(0, len(intents), MAX_BATCH_ORDERS)
-    ]
+def _scope_of(intent: OrderIntent) -> Scope:
+    return intent.strategy, intent.scope
 
 
-def _merged(commands: list[Command]) -> list[Command]:
-    """Return the same commands with all cancels in one, first, and the single orders in full batches."""
+def _place_of(intent: OrderIntent) -> Place:
+    return intent.token_id, intent.side
+
+
+def _merged(commands: Sequence[Command]) -> list[Command]:
+    """Return the same commands with all cancels in one, first, and the orders last, in few batches."""
     canceled: list[str] = []
     intents: list[OrderIntent] = []
     others: list[Command] = []
@@ -280,14 +335,26 @@ def _merged(commands: list[Command]) -> list[Command]:
             case _:
                 others.append(command)
     cancel: list[Command] = [CancelOrders(tuple(canceled), "wish changed")] if canceled else []
-    return [*cancel, *others, *_batches(tuple(intents))]
+    return [*cancel, *others, *_batches(intents)]
+
+
+def _batches(intents: Sequence[OrderIntent]) -> list[SubmitOrders]:
+    """Return the orders in batches; the legs of a plan are not torn apart if they fit into one."""
+    batches: list[list[OrderIntent]] = []
+    for _, group in groupby(intents, key=lambda intent: intent.plan_id):
+        legs = list(group)
+        if batches and len(batches[-1]) + len(legs) <= MAX_BATCH_ORDERS:
+            batches[-1] += legs
+        else:
+            batches += [legs[at : at + MAX_BATCH_ORDERS] for at in range(0, len(legs), MAX_BATCH_ORDERS)]
+    return [SubmitOrders(tuple(batch)) for batch in batches]
 
 
 def _basket_intent(plan: str, index: int, scope: Scope, basket: Basket) -> OrderIntent:
     leg = basket.legs[index]
-    return leg_intent(
-        plan,
-        index,
+    return OrderIntent(
+        client_order_id=order_id(plan, index),
+        plan_id=plan,
         strategy=scope[0],
         condition_id=leg.condition_id,
         token_id=leg.token_id,
@@ -296,29 +363,32 @@ def _basket_intent(plan: str, index: int, scope: Scope, basket: Basket) -> Order
         qty_e6=leg.qty_e6,
         time_in_force=TimeInForce.FOK,
         basket_id=basket.key,
+        scope=scope[1],
     )
 
 
-def _repair_intent(plan: str, scope: Scope, basket: Basket, repair: Repair) -> OrderIntent:
-    leg = basket.legs[repair.leg]
-    return leg_intent(
-        plan,
-        repair.leg,
-        strategy=scope[0],
+def _repair_intent(plan: str, run: BasketRun, repair: Repair) -> OrderIntent:
+    leg = run.basket.legs[repair.leg]
+    return OrderIntent(
+        client_order_id=order_id(plan, repair.leg),
+        plan_id=plan,
+        strategy=run.strategy,
         condition_id=leg.condition_id,
         token_id=leg.token_id,
         side=repair.side,
         px_e6=repair.px_e6,
         qty_e6=repair.qty_e6,
         time_in_force=TimeInForce.FAK,
-        basket_id=basket.key,
+        basket_id=run.basket.key,
+        scope=run.scope,
     )
 
 
-def _filled_e6(run: BasketRun, orders: list[Order]) -> list[int]:
-    """Return what each leg of the basket holds: purchases less sales."""
+def _filled_e6(run: BasketRun, orders: Sequence[Order]) -> list[int]:
+    """Return what each leg of the basket holds: purchases less sales, without what failed to settle."""
     held: dict[str, int] = {}
     for order in orders:
         sign = 1 if order.side is Side.BUY else -1
-        held[order.token_id] = held.get(order.token_id, 0) + sign * order.filled_qty_e6
+        settled_e6 = order.filled_qty_e6 - order.failed_qty_e6
+        held[order.token_id] = held.get(order.token_id, 0) + sign * settled_e6
     return [held.get(leg.token_id, 0) for leg in run.basket.legs]

@@ -29,7 +29,10 @@ class EventKind(StrEnum):
 
 
 class FeeSchedule(msgspec.Struct, frozen=True):
-    """Taker fee parameters of one market (Gamma ``feeSchedule``, CLOB ``fd``)."""
+    """Taker fee parameters of one market (Gamma ``feeSchedule``, CLOB ``fd``).
+
+    Raises ``ValueError`` for values no fee formula has: a negative rate or rebate, an exponent below 1.
+    """
 
     rate_e6: int
     """Rate r in millionths (0.04 is 40,000)."""
@@ -37,6 +40,10 @@ class FeeSchedule(msgspec.Struct, frozen=True):
     taker_only: bool = True
     rebate_e6: int = 0
     """Share of the taker fee that goes back to makers, in millionths."""
+
+    def __post_init__(self) -> None:
+        if self.rate_e6 < 0 or self.exponent < 1 or self.rebate_e6 < 0:
+            raise ValueError(f"no fee schedule: {self!r}; rate and rebate >= 0, exponent >= 1")
 
 
 FREE = FeeSchedule(rate_e6=0)
@@ -109,8 +116,11 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
         return self.yes.token_id, self.no.token_id
 
     def mirror(self, token_id: str) -> str:
-        """Return the other token of this market."""
-        return self.no.token_id if token_id == self.yes.token_id else self.yes.token_id
+        """Return the other token of this market. Raises ``ValueError`` for a token of another market."""
+        yes, no = self.token_ids()
+        if token_id not in (yes, no):
+            raise ValueError(f"token {token_id} is not one of market {self.condition_id}")
+        return no if token_id == yes else yes
 
     def on_grid(self, px_e6: int) -> bool:
         """Whether ``px_e6`` is a valid order price: on the tick grid within [tick, 1 - tick]."""

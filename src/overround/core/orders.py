@@ -12,9 +12,12 @@ race against a fill, so CANCELING can return to LIVE, or end FILLED.
      │                  ▼ │
      └─refused─► REFUSED CANCELING ──canceled──► CANCELED
 
-Invariants: an illegal transition raises and changes nothing; a legal but surprising one (a fill after
-the cancellation was reported) says where it was seen; terminal states never become open again, but a
-late fill still counts, because money moved.
+Facts reach us over two roads (the answer to a request, the account's stream), so any two of them may
+arrive in the wrong order or twice; those pairs are SURPRISING, not illegal.
+
+Invariants: an illegal transition raises and changes nothing; a legal but surprising one says what it
+means and is counted; terminal states never become open again, but a late fill still counts, because
+money moved.
 """
 
 from collections.abc import Iterator
@@ -23,7 +26,7 @@ from typing import Final
 
 import msgspec
 
-from overround.core.commands import OrderIntent, TimeInForce
+from overround.core.commands import OrderIntent
 from overround.core.events import Side
 
 
@@ -58,6 +61,10 @@ S = OrderState
 T = Trigger
 
 TERMINAL: Final = frozenset({S.FILLED, S.CANCELED, S.REFUSED})
+"""States in which an order can no longer trade."""
+
+AWAITING: Final = frozenset({S.SENT, S.CANCELING, S.UNKNOWN})
+"""States in which the venue owes us an answer."""
 
 TRANSITIONS: Final[dict[tuple[OrderState, Trigger], OrderState]] = {
     (S.SENT, T.ACCEPTED): S.LIVE,
@@ -95,24 +102,44 @@ TRANSITIONS: Final[dict[tuple[OrderState, Trigger], OrderState]] = {
     (S.UNKNOWN, T.CANCELED): S.CANCELED,
     (S.UNKNOWN, T.CANCEL_SENT): S.UNKNOWN,
     (S.UNKNOWN, T.LOST): S.UNKNOWN,
+    (S.UNKNOWN, T.CANCEL_REFUSED): S.UNKNOWN,
 }
 """Every ordinary transition."""
 
+_IMPROVED: Final = "price improvement: a budget order received more shares than planned"
+_LATE_FILL: Final = "a fill overtaken by its order's cancellation"
+_LATE_ANSWER: Final = "the submission's answer was overtaken by a later fact"
+_TWICE: Final = "the venue said it twice, or answered a second cancel of an order already gone"
+_NOT_REFUSED: Final = "a fill of an order that the venue had refused: money moved, so it counts"
+
 SURPRISING: Final[dict[tuple[OrderState, Trigger], tuple[OrderState, str]]] = {
-    (S.CANCELED, T.PART_FILLED): (S.CANCELED, "a fill overtaken by its order's cancellation"),
-    (S.CANCELED, T.FILLED): (S.CANCELED, "a fill overtaken by its order's cancellation"),
-    (S.FILLED, T.PART_FILLED): (
-        S.FILLED,
-        "price improvement: a budget order received more shares than planned",
-    ),
-    (S.FILLED, T.FILLED): (S.FILLED, "price improvement: a budget order received more shares than planned"),
-    (S.FILLED, T.ACCEPTED): (S.FILLED, "the fill arrived before the acknowledgement"),
+    (S.LIVE, T.ACCEPTED): (S.LIVE, _LATE_ANSWER),
+    (S.LIVE, T.DELAYED): (S.LIVE, _LATE_ANSWER),
+    (S.LIVE, T.REFUSED): (S.REFUSED, _LATE_ANSWER),
+    (S.LIVE, T.LOST): (S.UNKNOWN, _LATE_ANSWER),
+    (S.LIVE, T.CANCEL_REFUSED): (S.LIVE, _TWICE),
+    (S.DELAYED, T.DELAYED): (S.DELAYED, _TWICE),
+    (S.DELAYED, T.LOST): (S.UNKNOWN, _LATE_ANSWER),
+    (S.DELAYED, T.CANCEL_REFUSED): (S.DELAYED, _TWICE),
+    (S.FILLED, T.ACCEPTED): (S.FILLED, _LATE_ANSWER),
+    (S.FILLED, T.DELAYED): (S.FILLED, _LATE_ANSWER),
+    (S.FILLED, T.LOST): (S.FILLED, _LATE_ANSWER),
+    (S.FILLED, T.PART_FILLED): (S.FILLED, _IMPROVED),
+    (S.FILLED, T.FILLED): (S.FILLED, _IMPROVED),
     (S.FILLED, T.CANCEL_REFUSED): (S.FILLED, "the cancel lost the race against the fill"),
-    (S.FILLED, T.CANCELED): (S.FILLED, "venue closes a budget order that filled beyond its planned shares"),
-    (S.CANCELED, T.CANCEL_REFUSED): (S.CANCELED, "a second cancel of an order already gone"),
-    (S.CANCELED, T.ACCEPTED): (S.CANCELED, "the cancellation arrived before the acknowledgement"),
-    (S.LIVE, T.ACCEPTED): (S.LIVE, "a fill arrived before the acknowledgement"),
-    (S.LIVE, T.CANCEL_REFUSED): (S.LIVE, "a second refusal of the same cancel"),
+    (S.FILLED, T.CANCELED): (S.FILLED, "the venue closed a budget order that filled beyond its plan"),
+    (S.CANCELED, T.ACCEPTED): (S.CANCELED, _LATE_ANSWER),
+    (S.CANCELED, T.DELAYED): (S.CANCELED, _LATE_ANSWER),
+    (S.CANCELED, T.REFUSED): (S.CANCELED, _LATE_ANSWER),
+    (S.CANCELED, T.LOST): (S.CANCELED, _LATE_ANSWER),
+    (S.CANCELED, T.PART_FILLED): (S.CANCELED, _LATE_FILL),
+    (S.CANCELED, T.FILLED): (S.CANCELED, _LATE_FILL),
+    (S.CANCELED, T.CANCELED): (S.CANCELED, _TWICE),
+    (S.CANCELED, T.CANCEL_REFUSED): (S.CANCELED, _TWICE),
+    (S.REFUSED, T.CANCELED): (S.REFUSED, _TWICE),
+    (S.REFUSED, T.CANCEL_REFUSED): (S.REFUSED, _TWICE),
+    (S.REFUSED, T.PART_FILLED): (S.REFUSED, _NOT_REFUSED),
+    (S.REFUSED, T.FILLED): (S.REFUSED, _NOT_REFUSED),
 }
 """Legal but worth knowing: the next state, and where it was seen."""
 
@@ -144,28 +171,34 @@ class Order(msgspec.Struct):
     filled_qty_e6: int = 0
     filled_usd_e6: int = 0
     fees_usd_e6: int = 0
+    failed_qty_e6: int = 0
+    """Part of ``filled_qty_e6`` whose settlement failed: shares that we do not have."""
     changed_ts_ns: int = 0
     note: str = ""
 
     @property
     def client_order_id(self) -> str:
+        """Our own id: the plan's id plus the leg."""
         return self.intent.client_order_id
 
     @property
     def token_id(self) -> str:
+        """The token bought or sold."""
         return self.intent.token_id
 
     @property
     def side(self) -> Side:
+        """Whether it buys or sells."""
         return self.intent.side
 
     @property
     def px_e6(self) -> int:
+        """Limit price in millionths of a dollar per share."""
         return self.intent.px_e6
 
     @property
     def remaining_qty_e6(self) -> int:
-        """Quantity that may still trade if the order is open."""
+        """Millionths of a share that may still trade if the order is open."""
         return max(0, self.intent.qty_e6 - self.filled_qty_e6)
 
     @property
@@ -174,22 +207,18 @@ class Order(msgspec.Struct):
         return self.state not in TERMINAL
 
     @property
-    def cancelable(self) -> bool:
-        """Whether asking for a cancellation makes sense: it may trade, and none is under way."""
-        return self.state in (OrderState.SENT, OrderState.LIVE, OrderState.DELAYED)
-
-    @property
-    def resting(self) -> bool:
-        """Whether the order is meant to stay in the book."""
-        return self.intent.time_in_force in (TimeInForce.GTC, TimeInForce.GTD)
+    def awaits_answer(self) -> bool:
+        """Whether the venue owes us a word about it, so that asking for more makes no sense."""
+        return self.state in AWAITING
 
 
 class Orders:
-    """All orders by client id, with the open ones indexed by strategy and token."""
+    """All orders by client id, with the open ones indexed by token."""
 
     def __init__(self) -> None:
         self._orders: dict[str, Order] = {}
-        self._open: dict[tuple[str, str], dict[str, Order]] = {}
+        self._open: dict[str, Order] = {}
+        self._open_by_token: dict[str, dict[str, Order]] = {}
         self.surprises: dict[str, int] = {}
         """How often each surprising transition was seen."""
 
@@ -206,19 +235,28 @@ class Orders:
         """Return the order, or ``None`` if we never made it."""
         return self._orders.get(client_order_id)
 
+    def known(self, client_order_id: str) -> Order:
+        """Return the order. Raises ``KeyError`` if we never made it."""
+        order = self._orders.get(client_order_id)
+        if order is None:
+            raise KeyError(f"order {client_order_id} is not one of ours")
+        return order
+
     def open_orders(self) -> list[Order]:
         """Return every order that may still trade, oldest first."""
-        found = [order for group in self._open.values() for order in group.values()]
-        found.sort(key=lambda order: (order.created_ts_ns, order.client_order_id))
-        return found
+        return sorted(self._open.values(), key=lambda order: (order.created_ts_ns, order.client_order_id))
 
     def open_count(self) -> int:
         """Return how many orders may still trade."""
-        return sum(len(group) for group in self._open.values())
+        return len(self._open)
 
     def open_on(self, strategy: str, token_id: str) -> list[Order]:
-        """Return the strategy's orders on a token that may still trade."""
-        group = self._open.get((strategy, token_id))
+        """Return the strategy's orders on a token that may still trade, oldest first."""
+        return [order for order in self.open_on_token(token_id) if order.intent.strategy == strategy]
+
+    def open_on_token(self, token_id: str) -> list[Order]:
+        """Return all orders on a token that may still trade, oldest first."""
+        group = self._open_by_token.get(token_id)
         return list(group.values()) if group else []
 
     def add(self, intent: OrderIntent, ts_ns: int) -> Order:
@@ -226,11 +264,12 @@ class Orders:
 
         Raises ``ValueError`` if the id exists: the same plan twice is one plan.
         """
-        if intent.client_order_id in self._orders:
-            raise ValueError(f"order {intent.client_order_id} exists already")
+        key = intent.client_order_id
+        if key in self._orders:
+            raise ValueError(f"order {key} exists already")
         order = Order(intent=intent, created_ts_ns=ts_ns, changed_ts_ns=ts_ns)
-        self._orders[intent.client_order_id] = order
-        self._open.setdefault((intent.strategy, intent.token_id), {})[intent.client_order_id] = order
+        self._orders[key] = self._open[key] = order
+        self._open_by_token.setdefault(intent.token_id, {})[key] = order
         return order
 
     def move(self, order: Order, trigger: Trigger, ts_ns: int) -> None:
@@ -244,30 +283,27 @@ class Orders:
         if state in TERMINAL:
             self._close(order)
 
-    def discard(self, order: Order) -> None:
-        """Remove an order that was added but will not be sent after all."""
-        self._close(order)
-        del self._orders[order.client_order_id]
-
-    def _close(self, order: Order) -> None:
-        key = (order.intent.strategy, order.intent.token_id)
-        group = self._open.get(key)
-        if group is not None:
-            group.pop(order.client_order_id, None)
-            if not group:
-                del self._open[key]
-
     def fill(self, order: Order, qty_e6: int, usd_e6: int, fee_usd_e6: int, ts_ns: int) -> None:
-        """Count a fill and move the order. Raises :class:`IllegalTransition`, in which case nothing changes."""
+        """Count a fill (shares, dollars and fee in millionths) and move the order.
+
+        Raises :class:`IllegalTransition`, in which case nothing changes.
+        """
         whole = order.filled_qty_e6 + qty_e6 >= order.intent.qty_e6
         self.move(order, Trigger.FILLED if whole else Trigger.PART_FILLED, ts_ns)
         order.filled_qty_e6 += qty_e6
         order.filled_usd_e6 += usd_e6
         order.fees_usd_e6 += fee_usd_e6
 
-    def forget_closed_before(self, ts_ns: int) -> int:
-        """Drop terminal orders last changed before ``ts_ns`` (the journal keeps them); return how many."""
-        old = [cid for cid, order in self._orders.items() if not order.open and order.changed_ts_ns < ts_ns]
-        for client_order_id in old:
-            del self._orders[client_order_id]
-        return len(old)
+    def discard(self, order: Order) -> None:
+        """Remove an order that was added but will not be sent after all."""
+        self._close(order)
+        del self._orders[order.client_order_id]
+
+    def _close(self, order: Order) -> None:
+        key = order.client_order_id
+        if self._open.pop(key, None) is None:
+            return
+        group = self._open_by_token[order.token_id]
+        del group[key]
+        if not group:
+            del self._open_by_token[order.token_id]

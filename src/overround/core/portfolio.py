@@ -9,7 +9,7 @@ an entry of its own when FAILED. Invariants: balances of every commodity sum to 
 entered once and reversed at most once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -25,10 +25,12 @@ MARKET: Final = "market"
 FEES: Final = "fees"
 FUNDING: Final = "funding"
 OUTSIDE: Final = frozenset({MARKET, FEES, FUNDING})
+RESERVED: Final = OUTSIDE | {POOL}
+"""Accounts that no strategy may be named like."""
 
 
 class Posting(msgspec.Struct, frozen=True):
-    """One side of an entry: ``amount`` (dollars or shares in millionths) of ``commodity`` into ``account``."""
+    """One side of an entry: dollars or shares (in millionths) of ``commodity`` into ``account``."""
 
     account: str
     commodity: str
@@ -38,10 +40,12 @@ class Posting(msgspec.Struct, frozen=True):
 class Trade(msgspec.Struct):
     """A trade on its way to settlement."""
 
+    client_order_id: str
     strategy: str
     token_id: str
     qty_e6: int
     """Signed: positive for a purchase."""
+    fee_usd_e6: int
     postings: tuple[Posting, ...]
     status: Settlement = Settlement.MATCHED
 
@@ -53,12 +57,16 @@ class Portfolio:
         self._balances: dict[tuple[str, str], int] = {}
         self._trades: dict[str, Trade] = {}
         self._settled: dict[str, Settlement] = {}
+        self._fees: dict[str, int] = {}
         self._cash_e6 = 0
 
     # --- entries ---------------------------------------------------------------------------------
 
     def enter(self, postings: Sequence[Posting]) -> None:
-        """Post an entry. Raises ``ValueError`` if it does not balance per commodity; nothing is posted then."""
+        """Post an entry.
+
+        Raises ``ValueError`` if it does not balance per commodity; nothing is posted then.
+        """
         sums: dict[str, int] = {}
         for posting in postings:
             sums[posting.commodity] = sums.get(posting.commodity, 0) + posting.amount_e6
@@ -74,9 +82,13 @@ class Portfolio:
         """Move cash from outside into the pool."""
         self.enter((Posting(FUNDING, USD, -usd_e6), Posting(POOL, USD, usd_e6)))
 
+    def has_trade(self, trade_id: str) -> bool:
+        """Whether a match was entered under this id, whatever became of it."""
+        return trade_id in self._trades or trade_id in self._settled
+
     def fill(self, intent: OrderIntent, fact: Filled) -> bool:
         """Enter a match. Return ``False``, and change nothing, if its trade id was entered before."""
-        if fact.trade_id in self._trades or fact.trade_id in self._settled:
+        if self.has_trade(fact.trade_id):
             return False
         sign = 1 if intent.side is Side.BUY else -1
         strategy, token_id = intent.strategy, intent.token_id
@@ -89,7 +101,10 @@ class Portfolio:
             Posting(FEES, USD, fact.fee_usd_e6),
         )
         self.enter(postings)
-        self._trades[fact.trade_id] = Trade(strategy, token_id, sign * fact.qty_e6, postings)
+        self._fees[strategy] = self._fees.get(strategy, 0) + fact.fee_usd_e6
+        self._trades[fact.trade_id] = Trade(
+            intent.client_order_id, strategy, token_id, sign * fact.qty_e6, fact.fee_usd_e6, postings
+        )
         return True
 
     def settle(self, trade_id: str, status: Settlement) -> bool:
@@ -100,6 +115,7 @@ class Portfolio:
         trade.status = status
         if status is Settlement.FAILED:
             self.enter(tuple(Posting(p.account, p.commodity, -p.amount_e6) for p in trade.postings))
+            self._fees[trade.strategy] -= trade.fee_usd_e6
         if status in (Settlement.FAILED, Settlement.CONFIRMED):
             del self._trades[trade_id]
             self._settled[trade_id] = status
@@ -108,23 +124,27 @@ class Portfolio:
     # --- questions -------------------------------------------------------------------------------
 
     def cash_e6(self) -> int:
-        """Return all our dollars, matched trades included."""
+        """Return all our dollars in millionths, matched trades included."""
         return self._cash_e6
 
     def cash_flow_e6(self, strategy: str) -> int:
-        """Return the dollars a strategy has taken in (negative: paid out), fees included."""
+        """Return the dollars (in millionths) a strategy has taken in (negative: paid out), fees included."""
         return self._balances.get((strategy, USD), 0)
 
     def fees_e6(self) -> int:
-        """Return all fees paid."""
+        """Return all fees paid, in millionths of a dollar."""
         return self._balances.get((FEES, USD), 0)
 
+    def fees_of_e6(self, strategy: str) -> int:
+        """Return the fees a strategy has paid, in millionths of a dollar."""
+        return self._fees.get(strategy, 0)
+
     def position_e6(self, strategy: str, token_id: str) -> int:
-        """Return the shares a strategy holds of a token, matched trades included."""
+        """Return the shares (in millionths) a strategy holds of a token, matched trades included."""
         return self._balances.get((strategy, token_id), 0)
 
     def positions(self) -> dict[tuple[str, str], int]:
-        """Return every non-zero holding of ours by (strategy, token), in a fixed order."""
+        """Return every non-zero position in millionths of a share by (strategy, token), in a fixed order."""
         return {
             key: amount
             for key, amount in sorted(self._balances.items())
@@ -132,11 +152,17 @@ class Portfolio:
         }
 
     def holding_e6(self, token_id: str) -> int:
-        """Return the shares of a token over all strategies, matched trades included."""
+        """Return the shares (in millionths) of a token over all strategies, matched trades included."""
         return -self._balances.get((MARKET, token_id), 0)
 
+    def holdings(self) -> Iterator[tuple[str, int]]:
+        """Yield every token ever traded with its shares (in millionths) over all strategies."""
+        for (account, commodity), amount in self._balances.items():
+            if account == MARKET and commodity != USD:
+                yield commodity, -amount
+
     def unsettled_e6(self, token_id: str) -> int:
-        """Return the part of the holding that is matched but not confirmed (signed)."""
+        """Return the millionths of a share that are matched but not confirmed (signed)."""
         return sum(trade.qty_e6 for trade in self._trades.values() if trade.token_id == token_id)
 
     def unsettled_trades(self) -> Mapping[str, Trade]:
@@ -151,7 +177,7 @@ class Portfolio:
 def marked_value_e6(
     positions: Mapping[str, int], markets: Sequence[Market], bid_px_e6: Callable[[str], int | None]
 ) -> tuple[int, tuple[str, ...]]:
-    """Return the dollars that long ``positions`` (token to shares) would bring, and the tokens without a price.
+    """Return the dollars (in millionths) that long ``positions`` would bring, and the tokens without a price.
 
     A pair of YES and NO is worth one dollar (it can be merged); what is left over is valued at its bid,
     a resolved token at its payout. A token whose bid is unknown is reported, not valued.

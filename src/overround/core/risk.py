@@ -3,6 +3,10 @@
 ``review`` runs them in order and returns the first refusal, or ``None``: approved. A check looks only at
 the proposed order and at the :class:`Exposure` it is given; it never mutates. Orders of one batch are
 reviewed one after the other, each counted before the next.
+
+The caps bound what may be bought and what may rest. A sale is of shares we own, so it never adds to a
+position and no cap on dollars stands in its way; an order that takes at once never rests, so it is not
+counted among the resting ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +15,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from overround.core.commands import OrderIntent
+from overround.core.commands import OrderIntent, TimeInForce
 from overround.core.events import Side
 from overround.core.fees import taker_fee_bound_usd_e6
 from overround.core.market import Market
@@ -21,6 +25,15 @@ from overround.core.units import E6, notional_up_e6
 
 SHARE_STEP_E6: Final = 10_000
 """Order sizes have two decimals (venue rule)."""
+
+CENT_E12: Final = 10_000 * E6
+"""A taking purchase spends whole cents (venue rule, strategy-spec 2.1), here as price times quantity."""
+
+MIN_TAKING_USD_E12: Final = E6 * E6
+"""A taking purchase spends at least a dollar (venue rule, strategy-spec 2.1)."""
+
+IMMEDIATE: Final = frozenset({TimeInForce.FOK, TimeInForce.FAK})
+"""Orders that trade at once or go."""
 
 
 class Refusal(StrEnum):
@@ -42,48 +55,80 @@ class Refusal(StrEnum):
     MARKET_NOTIONAL = "market_notional"
     TOTAL_NOTIONAL = "total_notional"
     OPEN_ORDERS = "open_orders"
+    BASKET_SHAPE = "basket_shape"
+    """Not a set of purchases of equal size of different tokens: legging cannot put that right."""
 
 
 class RiskLimits(msgspec.Struct, frozen=True):
     """Caps in millionths of a dollar, and counts."""
 
     max_order_usd_e6: int = 150 * E6
+    """Notional of one purchase."""
     max_market_usd_e6: int = 500 * E6
     """Cost of what may be held in one market: positions at their price now, plus open purchases."""
     max_total_usd_e6: int = 6_000 * E6
     max_open_orders: int = 100
+    """Open orders beyond which no further one may come to rest."""
 
 
 class Exposure(Protocol):
     """The state that checks may ask, as of this order."""
 
     @property
-    def limits(self) -> RiskLimits: ...
+    def limits(self) -> RiskLimits:
+        """The caps in force."""
+        ...
+
     @property
-    def gate_open(self) -> bool: ...
-    def market_of(self, token_id: str) -> Market | None: ...
-    def rules_accepted(self, market: Market) -> bool: ...
-    def book(self, token_id: str) -> BookView | None: ...
-    def open_orders_on(self, market: Market) -> Sequence[Order]: ...
-    def open_order_count(self) -> int: ...
-    def free_cash_e6(self) -> int: ...
+    def gate_open(self) -> bool:
+        """Whether any new order may leave."""
+        ...
+
+    def market_of(self, token_id: str) -> Market | None:
+        """Return the market of a token, or ``None`` if it is unknown."""
+        ...
+
+    def rules_accepted(self, market: Market) -> bool:
+        """Whether the texts that decide the market's resolution are the accepted ones."""
+        ...
+
+    def book(self, token_id: str) -> BookView | None:
+        """Return the token's book, or ``None`` if it is not tracked."""
+        ...
+
+    def open_orders_on(self, market: Market) -> Sequence[Order]:
+        """Return all our orders on the market's two tokens that may still trade."""
+        ...
+
+    def open_order_count(self) -> int:
+        """Return how many of our orders may still trade."""
+        ...
+
+    def free_cash_e6(self) -> int:
+        """Return the dollars not promised to open purchases, in millionths."""
+        ...
+
     def free_shares_e6(self, strategy: str, token_id: str) -> int:
-        """Shares of the strategy not promised to open sales."""
+        """Return the strategy's shares not promised to its open sales, in millionths."""
         ...
 
     def market_usd_e6(self, market: Market) -> int:
-        """Value held in one market plus its open purchases."""
+        """Return the value held in one market plus its open purchases, in millionths of a dollar."""
         ...
 
     def total_usd_e6(self) -> int:
-        """The same over all markets."""
+        """Return the same over all markets, in millionths of a dollar."""
         ...
 
 
 def order_cost_usd_e6(intent: OrderIntent, market: Market) -> int:
-    """Return the dollars to set aside for a purchase: notional up plus the largest possible fee; 0 for a sale.
+    """Return the dollars to set aside for a purchase, in millionths; 0 for a sale.
 
-    The venue reserves the fee for post-only purchases as well. Requires a known fee schedule.
+    That is the notional and the fee at the limit price, both rounded up (the venue reserves the fee for
+    post-only purchases as well). A taking order that is improved on gets more shares for its dollars and
+    may pay a little more fee: at most the fee rate times the improvement.
+
+    Raises ``ValueError`` if the market's fee is unknown.
     """
     if intent.side is Side.SELL:
         return 0
@@ -122,9 +167,14 @@ def _grid(intent: OrderIntent, market: Market, _state: Exposure) -> Refusal | No
 
 
 def _size(intent: OrderIntent, market: Market, _state: Exposure) -> Refusal | None:
-    whole = intent.qty_e6 % SHARE_STEP_E6 == 0
-    enough = intent.qty_e6 > 0 and (not intent.post_only or intent.qty_e6 >= market.min_size_e6)
-    return None if whole and enough else Refusal.SIZE
+    if intent.qty_e6 <= 0 or intent.qty_e6 % SHARE_STEP_E6:
+        return Refusal.SIZE
+    if intent.time_in_force not in IMMEDIATE:
+        return None if intent.qty_e6 >= market.min_size_e6 else Refusal.SIZE
+    if intent.side is Side.SELL:
+        return None
+    usd_e12 = intent.px_e6 * intent.qty_e6
+    return Refusal.SIZE if usd_e12 % CENT_E12 or usd_e12 < MIN_TAKING_USD_E12 else None
 
 
 def _post_only(intent: OrderIntent, _market: Market, state: Exposure) -> Refusal | None:
@@ -163,6 +213,8 @@ def _cash(intent: OrderIntent, market: Market, state: Exposure) -> Refusal | Non
 
 
 def _order_notional(intent: OrderIntent, _market: Market, state: Exposure) -> Refusal | None:
+    if intent.side is Side.SELL:
+        return None
     usd_e6 = notional_up_e6(intent.px_e6, intent.qty_e6)
     return None if usd_e6 <= state.limits.max_order_usd_e6 else Refusal.ORDER_NOTIONAL
 
@@ -181,7 +233,9 @@ def _total_notional(intent: OrderIntent, market: Market, state: Exposure) -> Ref
     return None if after <= state.limits.max_total_usd_e6 else Refusal.TOTAL_NOTIONAL
 
 
-def _open_orders(_intent: OrderIntent, _market: Market, state: Exposure) -> Refusal | None:
+def _open_orders(intent: OrderIntent, _market: Market, state: Exposure) -> Refusal | None:
+    if intent.time_in_force in IMMEDIATE:
+        return None
     return None if state.open_order_count() < state.limits.max_open_orders else Refusal.OPEN_ORDERS
 
 
@@ -216,7 +270,7 @@ def review(intent: OrderIntent, state: Exposure) -> Refusal | None:
 
 
 def yes_terms(intent: OrderIntent, market: Market) -> tuple[Side, int]:
-    """Return the order as side and price on the YES book: buying NO at q is selling YES at 1 - q."""
+    """Return the order as side and price (in millionths) of YES: buying NO at q is selling YES at 1 - q."""
     if intent.token_id == market.yes.token_id:
         return intent.side, intent.px_e6
     return (Side.SELL if intent.side is Side.BUY else Side.BUY), E6 - intent.px_e6

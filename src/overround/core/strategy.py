@@ -10,7 +10,7 @@ so a lost message, a restart or a refused order needs no code in any strategy.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 import msgspec
 
@@ -22,18 +22,30 @@ class BookView(Protocol):
     """One token's book as strategies may see it. Prices and sizes in millionths; best level first."""
 
     @property
-    def token_id(self) -> str: ...
+    def token_id(self) -> str:
+        """The outcome token's decimal position id."""
+        ...
+
     @property
     def live(self) -> bool:
         """Whether the book is known to be true."""
         ...
 
     @property
-    def generation(self) -> int: ...
+    def generation(self) -> int:
+        """Number of the connection that writes the book."""
+        ...
+
     @property
-    def epoch(self) -> int: ...
+    def epoch(self) -> int:
+        """How often the tick size has changed."""
+        ...
+
     @property
-    def snapshot_seq(self) -> int: ...
+    def snapshot_seq(self) -> int:
+        """How many snapshots were applied, 0 if there was none."""
+        ...
+
     @property
     def exchange_ts_ms(self) -> int:
         """Exchange time of the last change, 0 if there was none."""
@@ -55,9 +67,15 @@ class BookView(Protocol):
         ...
 
     @property
-    def bids(self) -> Mapping[int, int]: ...
+    def bids(self) -> Mapping[int, int]:
+        """Quantity by price, both in millionths; unordered."""
+        ...
+
     @property
-    def asks(self) -> Mapping[int, int]: ...
+    def asks(self) -> Mapping[int, int]:
+        """Quantity by price, both in millionths; unordered."""
+        ...
+
     def levels(self, side: Side, depth: int | None = None) -> list[tuple[int, int]]:
         """Return (price, quantity) of the bids (``BUY``) or asks (``SELL``), best first."""
         ...
@@ -67,42 +85,71 @@ class OwnOrder(Protocol):
     """One of our orders that may still trade."""
 
     @property
-    def client_order_id(self) -> str: ...
+    def client_order_id(self) -> str:
+        """Our own id of the order, computed from its plan."""
+        ...
+
     @property
-    def token_id(self) -> str: ...
+    def token_id(self) -> str:
+        """The token bought or sold."""
+        ...
+
     @property
-    def side(self) -> Side: ...
+    def side(self) -> Side:
+        """Whether it buys or sells."""
+        ...
+
     @property
-    def px_e6(self) -> int: ...
+    def px_e6(self) -> int:
+        """Limit price in millionths of a dollar per share."""
+        ...
+
     @property
-    def remaining_qty_e6(self) -> int: ...
+    def remaining_qty_e6(self) -> int:
+        """Millionths of a share that may still trade."""
+        ...
+
     @property
-    def created_ts_ns(self) -> int: ...
+    def created_ts_ns(self) -> int:
+        """When the order was decided, in nanoseconds."""
+        ...
 
 
 class View(Protocol):
     """Everything a strategy may know, at one moment, in one order of inputs."""
 
     @property
-    def seq(self) -> int: ...
+    def seq(self) -> int:
+        """Sequence number of the present batch border."""
+        ...
+
     @property
-    def ts_ns(self) -> int: ...
+    def ts_ns(self) -> int:
+        """Receive time of the newest input, in nanoseconds: the only clock."""
+        ...
+
     def book(self, token_id: str) -> BookView | None:
         """Return the book, or ``None`` when the token is not tracked."""
         ...
 
-    def market(self, condition_id: str) -> Market | None: ...
-    def event(self, event_id: str) -> MarketEvent | None: ...
+    def market(self, condition_id: str) -> Market | None:
+        """Return the market as now known, or ``None`` if it was never listed."""
+        ...
+
+    def event(self, event_id: str) -> MarketEvent | None:
+        """Return the event as now known, or ``None`` if it was never listed."""
+        ...
+
     def rules_accepted(self, event_id: str) -> bool:
         """Whether the event's resolution texts are the ones that were first seen or acknowledged."""
         ...
 
     def position_e6(self, token_id: str) -> int:
-        """Return the shares held by the deciding strategy, matched trades included."""
+        """Return the deciding strategy's shares in millionths, matched trades included."""
         ...
 
     def free_cash_e6(self) -> int:
-        """Return cash less everything reserved for open orders."""
+        """Return cash less everything reserved for open orders, in millionths of a dollar."""
         ...
 
     def own_orders(self, token_id: str) -> Sequence[OwnOrder]:
@@ -205,12 +252,9 @@ class Strategy(Protocol):
         ...
 
     def decide(self, view: View, scope: str) -> Decision | None:
-        """Return the wishes for ``scope``, or ``None`` when nothing that matters has changed since the last call."""
+        """Return the wishes for ``scope``, or ``None`` when they are the same as after the last call."""
         ...
 
     def observe(self, fact: Fact, ts_ns: int) -> None:
         """Learn from a trade, a fill or a metadata change (estimators). Must not fail on unknown facts."""
         ...
-
-
-Wish: TypeAlias = Quote | Basket

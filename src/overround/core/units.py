@@ -66,7 +66,12 @@ def format_e6(value_e6: int) -> str:
 
 
 def format_usd(usd_e6: int, places: int = 2) -> str:
-    """Return money for people, half-even rounded to ``places`` (0..6) decimals, with a sign and separators."""
+    """Return dollars for people, half-even rounded to ``places`` decimals, with a sign and separators.
+
+    Raises ``ValueError`` unless ``places`` is within 0 and 6.
+    """
+    if not 0 <= places <= 6:
+        raise ValueError(f"places is {places}: use 0 to 6")
     unit = 10 ** (6 - places)
     quotient, rest = divmod(abs(usd_e6), unit)
     if rest * 2 > unit or (rest * 2 == unit and quotient % 2):
@@ -77,7 +82,7 @@ def format_usd(usd_e6: int, places: int = 2) -> str:
 
 
 def notional_down_e6(px_e6: int, qty_e6: int) -> int:
-    """Return price times quantity in millionths of a dollar, rounded toward zero (what a seller is owed)."""
+    """Return price times quantity in millionths of a dollar, rounded down (what a seller is owed)."""
     return px_e6 * qty_e6 // E6
 
 

@@ -1,0 +1,64 @@
+"""What one strategy sees: the engine's state, read-only, with its own positions and orders.
+
+Implements :class:`overround.core.strategy.View`. It holds no state but the moment it stands for.
+"""
+
+from collections.abc import Sequence
+
+from overround.core.books import Books
+from overround.core.exposure import AccountExposure
+from overround.core.market import Market, MarketEvent
+from overround.core.orders import Orders
+from overround.core.portfolio import Portfolio
+from overround.core.strategy import BookView, OwnOrder
+from overround.core.universe import Universe
+
+
+class StrategyView:
+    """The view of the strategy named ``strategy``; the engine sets ``seq`` and ``ts_ns`` before each use."""
+
+    def __init__(
+        self,
+        strategy: str,
+        books: Books,
+        universe: Universe,
+        orders: Orders,
+        portfolio: Portfolio,
+        exposure: AccountExposure,
+    ) -> None:
+        self.seq = 0
+        self.ts_ns = 0
+        self._strategy = strategy
+        self._books = books
+        self._universe = universe
+        self._orders = orders
+        self._portfolio = portfolio
+        self._exposure = exposure
+
+    def book(self, token_id: str) -> BookView | None:
+        """Return the book, or ``None`` when the token is not tracked."""
+        return self._books.get(token_id)
+
+    def market(self, condition_id: str) -> Market | None:
+        """Return the market as now known, or ``None`` if it was never listed."""
+        return self._universe.markets.get(condition_id)
+
+    def event(self, event_id: str) -> MarketEvent | None:
+        """Return the event as now known, or ``None`` if it was never listed."""
+        return self._universe.events.get(event_id)
+
+    def rules_accepted(self, event_id: str) -> bool:
+        """Whether the event's resolution texts are the ones that were first seen or acknowledged."""
+        return self._universe.rules_accepted(event_id)
+
+    def position_e6(self, token_id: str) -> int:
+        """Return the deciding strategy's shares in millionths, matched trades included."""
+        return self._portfolio.position_e6(self._strategy, token_id)
+
+    def free_cash_e6(self) -> int:
+        """Return cash less everything reserved for open orders, in millionths of a dollar."""
+        return self._exposure.free_cash_e6()
+
+    def own_orders(self, token_id: str) -> Sequence[OwnOrder]:
+        """Return the deciding strategy's orders on a token that may still trade."""
+        return self._orders.open_on(self._strategy, token_id)
