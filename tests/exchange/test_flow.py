@@ -1,4 +1,4 @@
-"""The synthetic event: exact books, mirrored changes, the promised mispricings, the same run from the same seed."""
+"""The synthetic event: exact mirrored books, the promised mispricings, the same run from the same seed."""
 
 from hashlib import sha256
 from random import Random

@@ -36,7 +36,7 @@ class PassiveFills:
         yes = trade.token_id == market.yes.token_id
         side = opposite(trade.taker_side) if yes else trade.taker_side
         px_e6 = trade.px_e6 if yes else E6 - trade.px_e6
-        if self._is_echo(market.condition_id, trade, side, px_e6):
+        if self._is_echo(market, trade, side, px_e6):
             return []
         fills: list[tuple[Order, int]] = []
         left_e6, ahead_used_e6 = trade.qty_e6, 0
@@ -67,17 +67,17 @@ class PassiveFills:
         queue.served(min(queue.ahead_e6, used_e6 + front_e6))
         return front_e6
 
-    def _is_echo(self, condition_id: str, trade: TradePrinted, side: Side, px_e6: int) -> bool:
+    def _is_echo(self, market: Market, trade: TradePrinted, side: Side, px_e6: int) -> bool:
         """Whether this is the trade printed before, told again in terms of the other token."""
-        last = self._last_print.get(condition_id)
-        self._last_print[condition_id] = (trade, side, px_e6)
-        return (
-            last is not None
-            and last[1:] == (side, px_e6)
-            and last[0].token_id != trade.token_id
-            and last[0].qty_e6 == trade.qty_e6
-            and last[0].exchange_ts_ms == trade.exchange_ts_ms
-        )
+        last = self._last_print.pop(market.condition_id, None)
+        if last is not None:
+            before, before_side, before_px_e6 = last
+            told_as = (before.token_id, before_side, before_px_e6, before.qty_e6, before.exchange_ts_ms)
+            mirror = market.mirror(trade.token_id)
+            if told_as == (mirror, side, px_e6, trade.qty_e6, trade.exchange_ts_ms):
+                return True
+        self._last_print[market.condition_id] = (trade, side, px_e6)
+        return False
 
     def moved(self, condition_id: str, resting: Resting, now_ns: int) -> Iterator[tuple[Order, int]]:
         """Update queues to the levels shown now, then yield the orders that the other side has passed."""
