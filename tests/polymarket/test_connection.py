@@ -223,6 +223,16 @@ def test_too_many_requests_wait_longer_and_as_long_as_asked() -> None:
     connection.refused(now_ns, "limited", 60 * S)
     assert connection.retry_ns == now_ns + 60 * S
     assert connection.refusals == {"limited": 2}
+    start_ns = connection.retry_ns
+    connection.on_time(start_ns)
+    connection.opened(start_ns)
+    connection.data(start_ns, BOOK)
+    run(connection, start_ns, 10, every_s=1)
+    connection.lost(start_ns + 10 * S, "closed_1006")
+    now_ns = connection.retry_ns
+    connection.on_time(now_ns)
+    connection.refused(now_ns, "limited")
+    assert connection.retry_ns - now_ns <= 5_000 * MS  # a healthy connection in between: from the start
 
 
 def test_streams_do_not_reconnect_in_step() -> None:
@@ -317,6 +327,31 @@ def test_snapshots_have_a_budget_per_second() -> None:
             tokens.append(len(fact.added))
     assert asked == [1]
     assert tokens == [4, 2]  # two markets in the second after, the last one in the next
+
+
+def ask(connection: Connection, at_s: int) -> list[object]:
+    actions = connection.snapshot(at_s * S, ["m1"])
+    connection.data(at_s * S, DELTA)  # the other markets are served
+    return [type(fact).__name__ if isinstance(fact, SubscriptionChanged) else fact for fact in facts(actions)]
+
+
+def test_a_dead_subscription_on_a_live_socket_costs_one_reconnect() -> None:
+    connection = serving()
+    for at_s in (0, 2, 4, 8, 16):
+        assert ask(connection, at_s) == ["SubscriptionChanged"]
+    assert ask(connection, 32) == [StreamDown(3, 1, "unanswered")]
+    start_ns = connection.retry_ns
+    connection.on_time(start_ns)
+    connection.opened(start_ns)
+    connection.data(start_ns, BOOK)
+    for at_s in range(40, 120, 10):  # the same market again: the others are not made to pay twice
+        assert ask(connection, at_s) == ["SubscriptionChanged"]
+
+
+def test_requests_far_apart_are_no_dead_subscription() -> None:
+    connection = serving()
+    for at_s in range(0, 2000, 121):
+        assert ask(connection, at_s) == ["SubscriptionChanged"]
 
 
 def test_a_new_connection_answers_pending_requests_by_its_dump() -> None:

@@ -206,10 +206,11 @@ async def test_a_socket_that_answers_no_ping_is_dead() -> None:
     [
         (lambda session: session.close(1000), "closed_1000"),
         (lambda session: session.close(1008, "invalid subscription payload"), "closed_1008"),
+        (lambda session: session.close(1009, "your frame is too big"), "closed_1009"),
         (lambda session: session.close(1012, "restart"), "closed_1012"),
         (lambda session: asyncio.sleep(0, session.drop()), "closed_1006"),
     ],
-    ids=["1000", "1008", "1012", "dropped"],
+    ids=["1000", "1008", "1009", "1012", "dropped"],
 )
 async def test_an_ended_socket_is_reopened_as_a_new_generation(
     end: Callable[[Session], Any], reason: str
@@ -267,6 +268,7 @@ async def test_overload_ends_the_stream_and_resyncs_when_there_is_room() -> None
         await session.receive()
         await session.send(*(delta(n) for n in range(12)))
         await session.wait_ended()  # nobody drained: the feed itself hung up
+        assert session.socket.close_code == 1006  # at once: a closing handshake would read on
         await b.settle()
         b.clock.advance(S)
         await asyncio.sleep(0.02)

@@ -134,7 +134,7 @@ async def test_without_keysets_pages_are_read_by_offset() -> None:
             [Answer({"events": [], "next_cursor": "a"}), Answer({"events": [], "next_cursor": "b"})],
             "more than 2 pages",
         ),
-        ([Answer({"events": [], "next_cursor": "a"}), Answer(status=404)], "HTTP 404"),
+        ([Answer({"events": [], "next_cursor": "a"}), Answer(status=404)], "/events/keyset: HTTP 404"),
         ([Answer({"error": "?"})], "bad_page"),
         ([Answer("<html>")], "bad_page"),
         ([Answer({"events": {}})], "bad_page"),
@@ -227,6 +227,24 @@ async def test_tradable_markets_are_completed() -> None:
     assert [m.tick_e6 for m in whole.markets] == [1_000, 10_000, 1_000, 1_000]
     assert [m.tradable for m in whole.markets] == [True, True, False, False]
     assert whole.events == listing.events
+
+
+async def test_requests_are_bounded_in_number() -> None:
+    active: list[str] = []
+    most = 0
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal most
+        active.append(request.url.path)
+        most = max(most, len(active))
+        await asyncio.sleep(0)
+        active.remove(request.url.path)
+        return httpx.Response(404)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        client = ClobMetadataClient(VenueReads(http, "http://venue.invalid", QUICK), lambda: 0, concurrency=3)
+        whole = await client.complete(listing_of(*(gs.market(n) for n in range(20))))
+    assert (most, len(whole.refusals)) == (3, 20)
 
 
 async def test_disagreement_and_absence_refuse_one_market_only() -> None:

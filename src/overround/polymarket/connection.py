@@ -70,6 +70,13 @@ class Announce(msgspec.Struct, frozen=True):
 Action: TypeAlias = Send | Announce
 
 
+class _Asked(msgspec.Struct, frozen=True):
+    """When, and how often in a row, a market's book was asked for."""
+
+    last_ns: int
+    times: int
+
+
 class Connection:
     """The connection of one stream (one shard of the markets)."""
 
@@ -104,7 +111,8 @@ class Connection:
         self._ping_ns = 0
         self._check_ns = 0
         self._wanted: dict[str, None] = {}
-        self._asked_ns: dict[str, int] = {}
+        self._asked: dict[str, _Asked] = {}
+        self._escalated_ns: int | None = None
         self._window_ns = 0
         self._window_used = 0
 
@@ -152,12 +160,12 @@ class Connection:
         if reason is not None:
             return self._end(now_ns, reason)
         self._judge_health(now_ns)
-        actions = self._flush_snapshots(now_ns)
+        actions: list[Action] = []
         if now_ns >= self._ping_ns:
             self._ping_ns = now_ns + self._config.ping_ms * MS
             self.pings += 1
             actions.append(Send("PING"))
-        return actions
+        return actions + self._flush_snapshots(now_ns)
 
     def opened(self, now_ns: int) -> list[Action]:
         """Take note that the socket is open: a new generation begins."""
@@ -171,7 +179,7 @@ class Connection:
         self._has_snapshot = False
         self._probe_ns = None
         self._wanted.clear()  # the initial dump answers them
-        self._asked_ns.clear()
+        self._asked.clear()
         self._ping_ns = now_ns + self._config.ping_ms * MS
         self._check_ns = now_ns + SECOND_NS
         return [
@@ -283,7 +291,7 @@ class Connection:
         self._probe_turn = (self._probe_turn + 1) % len(markets)
         market = markets[self._probe_turn]
         self._wanted[market] = None
-        self._asked_ns.pop(market, None)
+        self._asked.pop(market, None)
         self._probe_ns = now_ns + self._config.probe_timeout_ms * MS
         self.probes += 1
 
@@ -295,22 +303,12 @@ class Connection:
             self._limited.reset()
 
     def _flush_snapshots(self, now_ns: int) -> list[Action]:
-        if now_ns - self._window_ns >= SECOND_NS:
-            self._window_ns, self._window_used = now_ns, 0
-        cooldown_ns = self._config.snapshot_cooldown_ms * MS
-        due: list[str] = []
-        for market in self._wanted:
-            if self._window_used == self._config.snapshots_per_s:
-                break
-            asked_ns = self._asked_ns.get(market)
-            if asked_ns is None or now_ns - asked_ns >= cooldown_ns:
-                self._window_used += 1
-                due.append(market)
+        due = self._due_snapshots(now_ns)
         if not due:
             return []
-        for market in due:
-            del self._wanted[market]
-            self._asked_ns[market] = now_ns
+        if self._unanswered(now_ns, due):
+            self._escalated_ns = now_ns
+            return self._end(now_ns, "unanswered")
         self.snapshots_sent += len(due)
         # The venue sends a book to a new subscription only, so the tokens leave and come back. Changes
         # in between are lost: the books wait for the snapshot, which the announcement tells them.
@@ -321,9 +319,42 @@ class Connection:
             Send(_operation("subscribe", tokens)),
         ]
 
+    def _due_snapshots(self, now_ns: int) -> list[str]:
+        if now_ns - self._window_ns >= SECOND_NS:
+            self._window_ns, self._window_used = now_ns, 0
+        cooldown_ns = self._config.snapshot_cooldown_ms * MS
+        due: list[str] = []
+        for market in self._wanted:
+            if self._window_used == self._config.snapshots_per_s:
+                break
+            asked = self._asked.get(market)
+            if asked is None or now_ns - asked.last_ns >= cooldown_ns:
+                self._window_used += 1
+                due.append(market)
+        for market in due:
+            del self._wanted[market]
+        return due
+
+    def _unanswered(self, now_ns: int, due: Iterable[str]) -> bool:
+        """Count what is asked; whether one market was asked for so often that only a new socket may help.
+
+        A dead subscription on a live socket is often not revived by subscribing again. One bad market
+        may cost the others a reconnect only once per ``escalation_pause_ms``.
+        """
+        config = self._config
+        hopeless = False
+        for market in due:
+            asked = self._asked.get(market)
+            in_a_row = asked is not None and now_ns - asked.last_ns <= config.snapshot_memory_ms * MS
+            times = asked.times + 1 if asked is not None and in_a_row else 1
+            self._asked[market] = _Asked(now_ns, times)
+            hopeless |= times > config.snapshot_tries
+        pause_ns = config.escalation_pause_ms * MS
+        return hopeless and (self._escalated_ns is None or now_ns - self._escalated_ns >= pause_ns)
+
     def _forget(self, market: str) -> tuple[str, ...]:
         self._wanted.pop(market, None)
-        self._asked_ns.pop(market, None)
+        self._asked.pop(market, None)
         return self.markets.pop(market, ())
 
     def _end(self, now_ns: int, reason: str) -> list[Action]:

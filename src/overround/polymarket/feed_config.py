@@ -48,3 +48,9 @@ class FeedConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Markets asked for a fresh book per socket and second."""
     snapshot_cooldown_ms: int = 2_000
     """Between two requests for the same market."""
+    snapshot_tries: int = 5
+    """Requests in a row for one market before its socket is replaced."""
+    snapshot_memory_ms: int = 120_000
+    """Requests further apart than this are not in a row."""
+    escalation_pause_ms: int = 600_000
+    """Least time between two sockets replaced for one market's sake."""

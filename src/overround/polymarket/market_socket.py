@@ -152,6 +152,7 @@ class MarketSocket:
         if self.connection.phase is not Phase.CONNECTING:
             return
         self._outbox.clear()
+        self._end_reason = ""
         self._perform(self.connection.opened(self._clock.mono_ns()))
         async with asyncio.TaskGroup() as tasks:
             reader = tasks.create_task(self._read(socket))
@@ -236,7 +237,7 @@ class MarketSocket:
                 self._log.warning("stream_down", generation=generation, reason=reason, detail=self._detail)
                 self._detail = ""
             case SubscriptionChanged(generation=generation, added=added, removed=removed):
-                self._log.debug("resubscribed", generation=generation, added=len(added), removed=len(removed))
+                self._log.info("resubscribed", generation=generation, added=len(added), removed=len(removed))
 
     async def _sleep(self) -> None:
         due_ns = self.connection.due_ns()
