@@ -53,7 +53,7 @@ def test_gt2_every_row(shares: int, notional: str, fees: str, profit: int) -> No
 
 
 def test_gt2_best_size_is_200_at_level_ends() -> None:
-    best = Search(Structure.LONG, GT2, limits_of(bare())).best(lambda _: True, lambda _: True)
+    best = Search(Structure.LONG, GT2, limits_of(bare())).best()
     assert best is not None
     assert (best.qty_e6, best.book_profit_usd_e6) == (200 * E6, 4_284_200)
     assert {leg.outcome.name: leg.limit_px_e6 for leg in best.legs} == {
@@ -82,9 +82,9 @@ def test_lots_make_whole_cents(px: str, lot: int) -> None:
 
 def test_beyond_the_depth_nothing_is_priced() -> None:
     ladder = Ladder([(500_000, 10 * E6)])
-    assert ladder.cost_e12(10 * E6) == 5 * E6 * E6
+    assert ladder.walk(10 * E6) == (5 * E6, 500_000)
     with pytest.raises(ValueError, match="beyond the visible depth"):
-        ladder.cost_e12(10 * E6 + 1)
+        ladder.walk(10 * E6 + 1)
 
 
 def test_slippage_makes_levels_and_limits_worse_but_never_invalid() -> None:
@@ -198,7 +198,7 @@ PARAMS = st.builds(
 
 
 def check_against_exhaustive_search(legs: list[Outcome], params: DutchParams, structure: Structure) -> None:
-    best = Search(structure, legs, limits_of(params)).best(lambda _: True, lambda _: True)
+    best = Search(structure, legs, limits_of(params)).best()
     tried = [naive_net(legs, shares, params, structure) for shares in range(1, 125)]
     values = [net for net in tried if net is not None]
     if best is None:
@@ -234,15 +234,12 @@ def test_loss_bound_covers_every_incomplete_subset(legs: list[Outcome], shares: 
 
 @given(outcomes(100_000, 400_000), st.integers(20, 200))
 def test_capital_limit_is_used_to_the_last_lot(legs: list[Outcome], dollars: int) -> None:
-    def fits(sized: Sized) -> bool:
-        return sized.capital_usd_e6 <= dollars * E6
-
     params = bare()
-    best = Search(Structure.LONG, legs, limits_of(params)).best(fits, lambda _: True)
+    best = Search(Structure.LONG, legs, limits_of(params)).best(dollars * E6)
     if best is None:
         return
-    assert fits(best)
+    assert best.capital_usd_e6 <= dollars * E6
     for shares in range(5, 60):
         net = naive_net(legs, shares, params, Structure.LONG)
         if net is not None and net > best.net_usd_e6 + 10 * len(legs):
-            assert not fits(priced(legs, shares, params, Structure.LONG))
+            assert priced(legs, shares, params, Structure.LONG).capital_usd_e6 > dollars * E6

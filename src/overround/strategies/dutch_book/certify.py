@@ -150,12 +150,9 @@ def _sized_sight(
     search = Search(structure, usable, limits_of(params))
     capital = min(params.max_capital_usd_e6, cash_usd_e6)
 
-    def affordable(sized: Sized) -> bool:
-        return sized.capital_usd_e6 <= capital
-
-    best = search.best(affordable, _any_size)
+    best = search.best(capital)
     if best is None:
-        if search.best(_any_size, _any_size) is None:
+        if search.best() is None:
             return Sight(structure, Verdict.SUB_LOT, "no lot fits minimum sizes and depth")
         return Sight(structure, Verdict.NO_CAPITAL, f"at most {format_usd(capital)} dollars")
     certificate = Certificate(best, states_of(best, names.offered, names.left_out))
@@ -166,18 +163,11 @@ def _sized_sight(
     if not bearable(best, params):
         loss = format_e6(best.loss_bound_usd_e6)
         refused = Sight(structure, Verdict.LEGGING_REJECT, f"incomplete, it may lose {loss}", certificate)
-        smaller = search.best(
-            lambda s: affordable(s) and s.loss_bound_usd_e6 <= params.max_legging_loss_usd_e6,
-            lambda s: bearable(s, params),
-        )
+        smaller = search.best(capital, params.max_legging_loss_usd_e6, lambda sized: bearable(sized, params))
         if smaller is None or smaller.net_usd_e6 < max(params.min_profit_usd_e6, 1):
             return refused
         certificate = Certificate(smaller, states_of(smaller, names.offered, names.left_out))
     return Sight(structure, granted, f"net {format_e6(certificate.sized.net_usd_e6)}", certificate)
-
-
-def _any_size(_: Sized) -> bool:
-    return True
 
 
 def bearable(sized: Sized, params: DutchParams) -> bool:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from itertools import pairwise
 from math import gcd, lcm
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -153,10 +153,21 @@ class Ladder:
         """Return the price of the last level reached. Raises ``ValueError`` beyond the depth."""
         return self.px_e6[self._level(qty_e6)]
 
-    def cost_e12(self, qty_e6: int) -> int:
-        """Return exact price times quantity, in 1e-12 dollars. Raises ``ValueError`` beyond the depth."""
+    def worth_usd_e6(self, qty_e6: int) -> int:
+        """Return what a seller gets, rounded down. Raises ``ValueError`` beyond the depth."""
         level = self._level(qty_e6)
-        return self.cum_cost_e12[level] - (self.cum_qty_e6[level] - qty_e6) * self.px_e6[level]
+        beyond = self.cum_qty_e6[level] - qty_e6
+        return (self.cum_cost_e12[level] - beyond * self.px_e6[level]) // E6
+
+    def walk(self, qty_e6: int) -> tuple[int, int]:
+        """Return the cost in millionths of a dollar, rounded up, and the last price reached.
+
+        Raises ``ValueError`` beyond the depth.
+        """
+        level = self._level(qty_e6)
+        px_e6 = self.px_e6[level]
+        cost_e12 = self.cum_cost_e12[level] - (self.cum_qty_e6[level] - qty_e6) * px_e6
+        return -(-cost_e12 // E6), px_e6
 
     def _level(self, qty_e6: int) -> int:
         level = bisect_left(self.cum_qty_e6, qty_e6)
@@ -204,13 +215,13 @@ class Leg:
     def price(self, qty_e6: int) -> PricedLeg:
         """Return this leg at ``qty_e6``. Raises ``ValueError`` beyond the visible depth."""
         fee = self.outcome.fee
-        notional = _up(self.book.cost_e12(qty_e6))
-        cost = _up(self.plan.cost_e12(qty_e6))
+        notional, _ = self.book.walk(qty_e6)
+        cost, limit_px = self.plan.walk(qty_e6)
         cost_fee = taker_fee_bound_usd_e6(fee, qty_e6, cost)
         return PricedLeg(
             outcome=self.outcome,
             qty_e6=qty_e6,
-            limit_px_e6=self.limit_px_e6(qty_e6),
+            limit_px_e6=limit_px,
             notional_usd_e6=notional,
             fee_usd_e6=taker_fee_usd_e6(fee, qty_e6, notional),
             fee_bound_usd_e6=taker_fee_bound_usd_e6(fee, qty_e6, notional),
@@ -224,7 +235,7 @@ class Leg:
         sold = min(qty_e6, self.stressed.depth_e6)
         if not sold:
             return 0
-        usd = self.stressed.cost_e12(sold) // E6
+        usd = self.stressed.worth_usd_e6(sold)
         return usd - taker_fee_bound_usd_e6(self.outcome.fee, sold, usd)
 
 
@@ -260,6 +271,15 @@ def price_basket(structure: Structure, legs: Sequence[Leg], shares: int, safety_
     )
 
 
+class Point(NamedTuple):
+    """One size of one set of legs, with just the sums that a search compares."""
+
+    legs: Sequence[Leg]
+    shares: int
+    net_usd_e6: int
+    capital_usd_e6: int
+
+
 class Search:
     """All sizes worth looking at for one structure over given outcomes."""
 
@@ -269,28 +289,37 @@ class Search:
         self._legs = [Leg(outcome, limits) for outcome in outcomes]
         self._prunable = all(outcome.fee.exponent == 1 for outcome in outcomes)
 
-    def best(self, fits: Callable[[Sized], bool], accept: Callable[[Sized], bool]) -> Sized | None:
+    def best(
+        self,
+        capital_usd_e6: int | None = None,
+        loss_usd_e6: int | None = None,
+        accept: Callable[[Sized], bool] | None = None,
+    ) -> Sized | None:
         """Return the basket with the largest net profit (the smaller one of two equals), if there is any.
 
-        ``fits`` must not become true again when the size of the same legs grows (capital, losses);
-        ``accept`` is free.
+        ``capital_usd_e6`` and ``loss_usd_e6`` bound the basket; a size just inside such a bound is looked
+        at as well. ``accept`` may refuse a size for any other reason.
         """
-        best: Sized | None = None
+
+        def fits(point: Point) -> bool:
+            if capital_usd_e6 is not None and point.capital_usd_e6 > capital_usd_e6:
+                return False
+            return loss_usd_e6 is None or self._sized(point).loss_bound_usd_e6 <= loss_usd_e6
+
+        best: Point | None = None
         for low, high in self._segments():
             legs = self._members(low, high)
             if len(legs) < 2:
                 continue
             falling = self._falling(low, high, legs)
-            found = False
-            for sized in self._ends(legs, low, high, fits):
-                found = True
-                if accept(sized) and (best is None or sized.net_usd_e6 > best.net_usd_e6):
-                    best = sized
-                if falling:
-                    break
-            if falling and found:
+            ends = self._ends(legs, low, high, fits)
+            for point in ends[:1] if falling else ends:
+                better = best is None or point.net_usd_e6 > best.net_usd_e6
+                if better and (accept is None or accept(self._sized(point))):
+                    best = point
+            if falling and ends:
                 break
-        return best
+        return None if best is None else self._sized(best)
 
     def _segments(self) -> list[tuple[int, int]]:
         """Return the ranges (low, high] of whole shares in which no leg changes its level."""
@@ -312,35 +341,46 @@ class Search:
             return self._legs
         deep = [leg for leg in self._legs if leg.least <= low + 1 and high <= leg.cap]
         if len(deep) > self._limits.max_legs:
-            deep.sort(key=lambda leg: leg.plan.cost_e12(high * E6))
+            deep.sort(key=lambda leg: leg.plan.walk(high * E6))
             del deep[self._limits.max_legs :]
         return deep
 
-    def _ends(self, legs: Sequence[Leg], low: int, high: int, fits: Callable[[Sized], bool]) -> list[Sized]:
+    def _ends(self, legs: Sequence[Leg], low: int, high: int, fits: Callable[[Point], bool]) -> list[Point]:
         """Return the first and the last whole lot in (low, high] that fit, smaller one first."""
         lot = lcm(*(lot_shares(leg.limit_px_e6(high * E6)) for leg in legs))
         first, last = low // lot + 1, high // lot
         if first > last:
             return []
-        smallest = self._priced(legs, first * lot)
+        smallest = self._point(legs, first * lot)
         if not fits(smallest):
             return []
         if first == last:
             return [smallest]
-        largest = self._priced(legs, last * lot)
+        largest = self._point(legs, last * lot)
         if not fits(largest):
             inside, outside = first, last
             while outside - inside > 1:
                 middle = (inside + outside) // 2
-                if fits(self._priced(legs, middle * lot)):
+                if fits(self._point(legs, middle * lot)):
                     inside = middle
                 else:
                     outside = middle
-            largest = self._priced(legs, inside * lot)
+            largest = self._point(legs, inside * lot)
         return [smallest, largest]
 
-    def _priced(self, legs: Sequence[Leg], shares: int) -> Sized:
-        return price_basket(self.structure, legs, shares, self._limits.safety_usd_e6)
+    def _point(self, legs: Sequence[Leg], shares: int) -> Point:
+        qty = shares * E6
+        spent = capital = 0
+        for leg in legs:
+            cost, limit_px = leg.plan.walk(qty)
+            fee = taker_fee_bound_usd_e6(leg.outcome.fee, qty, cost)
+            spent += cost + fee
+            capital += limit_px * shares + fee
+        payoff = (1 if self.structure is Structure.LONG else len(legs) - 1) * qty
+        return Point(legs, shares, payoff - spent - self._limits.safety_usd_e6, capital)
+
+    def _sized(self, point: Point) -> Sized:
+        return price_basket(self.structure, point.legs, point.shares, self._limits.safety_usd_e6)
 
     def _falling(self, low: int, high: int, legs: Sequence[Leg]) -> bool:
         """Whether profit can only fall from here on: a further share costs at least what it pays.
@@ -356,10 +396,6 @@ class Search:
             return marginal >= E6
         waiting = any(leg.least > low + 1 and leg.cap >= leg.least for leg in self._legs)
         return not waiting and marginal >= (len(legs) - 1) * E6
-
-
-def _up(usd_e12: int) -> int:
-    return -(-usd_e12 // E6)
 
 
 def _worst_subset(losses: Sequence[int]) -> int:
