@@ -210,7 +210,7 @@ class MarketCheck:
             self._tally.batches_ok += 1
             self._end_of_run(book, ts_ms)
             return
-        verdict = self._verdict(book, ts_ms, wanted, options, last_arrival.connection)
+        verdict = self._verdict(book, ts_ms, settled.false or wanted, options, last_arrival.connection)
         self._tally.miss(book.token_id, ts_ms, verdict)
         book.unexplained |= verdict.kind is MissClass.UNEXPLAINED
         if book.untrue_since_ms is None:

@@ -142,7 +142,7 @@ def _next_and_terms(case: Case, terms: MarketTerms) -> Verdict | None:
 
 
 def _reordered(case: Case) -> Verdict | None:
-    nearby = [*case.later, *case.earlier]
+    nearby = [*_nearest(case.later), *_nearest(case.earlier)]
     nearby.sort(key=lambda near: abs(near.distance_ms))
     for near in nearby[:MAX_SINGLES]:
         if case.fits([near.step]):
@@ -151,6 +151,18 @@ def _reordered(case: Case) -> Verdict | None:
         if case.fits([near.step for near in pair]):
             return _verdict(list(pair))
     return None
+
+
+def _nearest(nearby: Sequence[Nearby]) -> list[Nearby]:
+    """Return the nearest change of each level.
+
+    One further off cannot be in, or out, without the nearer one: that a level had the same size once
+    before would be chance, not a reason.
+    """
+    by_level: dict[tuple[int, int], Nearby] = {}
+    for near in nearby:
+        by_level.setdefault((near.step.side, near.step.px_e6), near)
+    return list(by_level.values())
 
 
 def _verdict(nearby: list[Nearby]) -> Verdict:

@@ -52,6 +52,8 @@ class Settled(NamedTuple):
     reordered: bool
     right: bool
     """Whether the book after the last change has the hash it should."""
+    false: set[str]
+    """Hashes of the sub-batches that did not come true."""
     applied: list[Step]
     last: Change | None
 
@@ -107,6 +109,7 @@ class Settling:
         applied: list[Step] = []
         verified, right, reordered = 0, False, False
         last: Change | None = None
+        false: set[str] = set()
         if not snapshots and self._snapshots:
             # A snapshot with a batch's own hash is that batch's outcome: nothing is left to apply.
             shown = {arrival.message.hash for arrival in self._snapshots}
@@ -129,8 +132,12 @@ class Settling:
                 applied.extend(ladder.apply_all(step for _, step in batch.changes))
                 verified += bool(path)
                 right = bool(path)
+                if not path:
+                    false.add(batch.hash)
                 last = batch.changes[-1][0]
-        return Settled(ladder, verified, reordered, right, applied, last)
+        if not right and ladder is not None:
+            right = any(self._is_true(ladder, batch.hash) for batch in self._batches)
+        return Settled(ladder, verified, reordered, right, false, applied, last)
 
     def _true_path(self, ladder: Ladder, waiting: list[SubBatch]) -> list[SubBatch]:
         """Return the longest sequence of sub-batches in which each makes its hash come true.
