@@ -37,15 +37,20 @@ class Source:
         return self.listing
 
 
+class Longest(Random):
+    """Always waits as long as allowed."""
+
+    def randint(self, a: int, b: int) -> int:
+        return b
+
+
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, rng: Random) -> None:
         self.clock = ManualClock()
         self.inbox = Inbox()
         self.source = Source()
         self.catalog = Catalog()
-        self.refresher = MetadataRefresher(
-            self.source, self.catalog, self.inbox, self.clock, Random(3), CONFIG
-        )
+        self.refresher = MetadataRefresher(self.source, self.catalog, self.inbox, self.clock, rng, CONFIG)
 
     def facts(self) -> list[str]:
         return [type(item.fact).__name__ for item in self.inbox.drain(100) if isinstance(item, FactIn)]
@@ -61,8 +66,8 @@ class Bench:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[Bench]:
-    bench = Bench()
+async def running(rng: Random | None = None) -> AsyncIterator[Bench]:
+    bench = Bench(rng or Random(3))
     task = asyncio.create_task(bench.refresher.run())
     try:
         await bench.clock.parked()
@@ -97,24 +102,25 @@ async def test_periods_are_jittered() -> None:
 
 
 async def test_a_failure_changes_nothing_and_backs_off() -> None:
-    async with running() as b:
+    async with running(Longest()) as b:
         b.facts()
-        b.source.failing = True
-        await b.pass_time(110)
-        assert b.refresher.failures >= 1
-        age_ms = b.refresher.age_ms()
-        assert age_ms is not None
-        assert age_ms >= 100_000
-        failures = b.refresher.failures
-        await b.pass_time(80)
-        assert 80 / 9 <= b.refresher.failures - failures <= 80
-        assert b.facts() == []
-        b.source.failing = False
-        await b.pass_time(9)
-        assert b.refresher.age_ms() in range(9_001)
-        reads = b.source.reads
-        await b.pass_time(80)  # back to its period
-        assert b.source.reads == reads
+        for _ in range(2):  # the second time as the first: success starts the backoff anew
+            b.source.failing = True
+            await b.pass_time(110 - 1)
+            assert b.refresher.failures == 0
+            failed_at = []
+            for second in range(30):
+                before = b.refresher.failures
+                await b.pass_time(1)
+                if b.refresher.failures > before:
+                    failed_at.append(second)
+            assert failed_at == [0, 1, 3, 7, 15, 23]
+            assert b.refresher.age_ms() == 139_000
+            assert b.facts() == []
+            b.source.failing = False
+            await b.pass_time(2)
+            assert b.refresher.age_ms() == 0
+            b.refresher.failures = 0
 
 
 async def test_early_wishes_are_coalesced_and_bounded() -> None:
@@ -134,4 +140,4 @@ async def test_early_wishes_are_coalesced_and_bounded() -> None:
 
 
 def test_age_is_unknown_before_the_first_refresh() -> None:
-    assert Bench().refresher.age_ms() is None
+    assert Bench(Random(3)).refresher.age_ms() is None
