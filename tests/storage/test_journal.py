@@ -80,6 +80,18 @@ def test_reading_from_a_sequence_number(journal: Journal, from_seq: int, expecte
     assert all(record.seq >= from_seq for record in found)
 
 
+def test_the_log_is_reserved_without_writing_anything(path: Path, journal: Journal) -> None:
+    log = path.with_name(path.name + "-wal")
+    reserved = log.stat().st_size
+    assert reserved > 1_000 * 4_096
+    size = path.stat().st_size
+    journal.append_batch(ticks(1, 100))
+    assert (log.stat().st_size, path.stat().st_size) == (reserved, size)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM service_status").fetchone() == (0,)
+    connection.close()
+
+
 def test_long_journals_are_read_in_pieces_while_they_grow(journal: Journal) -> None:
     journal.append_batch(ticks(1, 600))
     reading = journal.read()
@@ -241,7 +253,7 @@ def test_a_newer_database_is_refused(path: Path) -> None:
         Journal.open(path)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     batches=st.lists(st.lists(st.tuples(st.integers(0, 3), st.binary(max_size=40)), max_size=4), max_size=5),
     reopen=st.booleans(),

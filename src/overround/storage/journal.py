@@ -9,8 +9,8 @@ changed, removed or put in is found by whoever reads on.
 Invariants: :meth:`Journal.append_batch` returns only when all its records are durable, or raises and none
 is; after a failed append the journal takes no more, because what the disk holds is no longer known. One
 process writes (a lock on the data directory); reading never disturbs it. The statement is compiled by
-SQLAlchemy from the schema and run on the driver's cursor: SQLAlchemy's own execution would cost a third
-of the commit (benches/bench_journal.py).
+SQLAlchemy from the schema and run on the driver's cursor: SQLAlchemy's own execution would make the
+median commit half as long again (benches/bench_journal.py).
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine, Row, bindparam, insert, select
 
 from overround.core.commands import Command
 from overround.core.events import Fact
-from overround.storage.engine import Durability, open_store, read_store, reporting
+from overround.storage.engine import Durability, open_store, read_store, reporting, reserve_log
 from overround.storage.errors import StoreDamaged, StoreError, damaged
 from overround.storage.lock import DirectoryLock
 from overround.storage.schema import journal
@@ -221,6 +221,8 @@ class Journal(JournalReader):
         self._connection = engine.raw_connection()
         self._cursor = self._connection.cursor()
         self._insert = str(insert(journal).compile(engine))
+        with reporting(path):
+            reserve_log(self._cursor)
 
     @classmethod
     def open(cls, path: Path) -> Self:

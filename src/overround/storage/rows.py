@@ -5,10 +5,12 @@ and quantity are exact decimal text, times whole milliseconds; JSON columns are 
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, Table, and_, bindparam, insert, select, update
+from sqlalchemy import Connection, Insert, Select, Table, and_, bindparam, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from overround.core.units import format_e6
 
@@ -18,7 +20,7 @@ JSON_COLUMNS = frozenset({"intents", "acks", "bids", "asks", "legs", "condition_
 
 
 class RowCache:
-    """Rows that are being changed: read once, written together.
+    """Rows that are being changed: read at most once, written together.
 
     SQLite refuses to turn a transaction that has read into one that writes when somebody else wrote in
     between, so all reading happens before :meth:`commit`, whose transaction only writes.
@@ -26,38 +28,45 @@ class RowCache:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._rows: dict[tuple[Table, tuple[Any, ...]], Row | None] = {}
-        self._stored: set[tuple[Table, tuple[Any, ...]]] = set()
+        self._rows: dict[Table, dict[tuple[Any, ...], Row | None]] = {}
 
     def get(self, table: Table, *key: Any) -> Row | None:
         """Return the row with this primary key, to be changed in place, or ``None``."""
-        place = (table, key)
-        if place not in self._rows:
-            found = self._connection.execute(select(table).where(_is(table, key))).mappings().first()
-            self._rows[place] = None if found is None else dict(found)
-            if found is not None:
-                self._stored.add(place)
-        return self._rows[place]
+        known = self._rows.setdefault(table, {})
+        if key not in known:
+            parameters = {f"key_{index}": value for index, value in enumerate(key)}
+            found = self._connection.execute(_by_key(table), parameters).mappings().first()
+            known[key] = None if found is None else dict(found)
+        return known[key]
 
     def put(self, table: Table, row: Row) -> None:
         """Add ``row``, or replace the one with its primary key."""
         key = tuple(row[column.name] for column in table.primary_key)
-        self.get(table, *key)
-        self._rows[(table, key)] = row
+        self._rows.setdefault(table, {})[key] = row
 
     def commit(self) -> None:
         """Write every row that was read or put, in one transaction."""
         self._connection.rollback()  # ends the reading
-        fresh: dict[Table, list[Row]] = {}
-        changed: dict[Table, list[Row]] = {}
-        for place, row in self._rows.items():
-            if row is not None:
-                (changed if place in self._stored else fresh).setdefault(place[0], []).append(row)
-        for table, rows in fresh.items():
-            self._connection.execute(insert(table), rows)
-        for table, rows in changed.items():
-            _update(self._connection, table, rows)
+        for table, known in self._rows.items():
+            if rows := [row for row in known.values() if row is not None]:
+                self._connection.execute(_upsert(table, self._connection.dialect.name), rows)
         self._connection.commit()
+
+
+@cache
+def _by_key(table: Table) -> Select[Any]:
+    keys = enumerate(table.primary_key)
+    return select(table).where(and_(*(column == bindparam(f"key_{index}") for index, column in keys)))
+
+
+@cache
+def _upsert(table: Table, dialect: str) -> Insert:
+    insert: Any = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    changed = {
+        column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key
+    }
+    statement: Insert = insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
+    return statement
 
 
 def public_rows(connection: Connection, query: Select[Any]) -> Iterator[dict[str, Any]]:
@@ -79,14 +88,3 @@ def public_row(row: Mapping[Any, Any]) -> dict[str, Any]:
         else:
             public[name] = value.hex() if isinstance(value, bytes) else value
     return public
-
-
-def _is(table: Table, key: tuple[Any, ...]) -> Any:
-    return and_(*(column == value for column, value in zip(table.primary_key, key, strict=True)))
-
-
-def _update(connection: Connection, table: Table, rows: list[Row]) -> None:
-    keys = [column.name for column in table.primary_key]
-    match = and_(*(table.c[name] == bindparam(f"key_{name}") for name in keys))
-    statement = update(table).where(match)
-    connection.execute(statement, [row | {f"key_{name}": row[name] for name in keys} for row in rows])
