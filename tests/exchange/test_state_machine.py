@@ -138,8 +138,9 @@ class ExchangeMachine(RuleBasedStateMachine):
     )
     def move_world(self, side: Side, cents: int, shares: int, ms: int) -> None:
         self.now_ns += ms * 1_000_000
-        best = self.world.best_px_e6(CONDITION, Side.SELL if side is Side.BUY else Side.BUY)
-        if best is None or (cents * CENT < best if side is Side.BUY else cents * CENT > best):
+        shown = self.world.shown(CONDITION)
+        assert shown is not None
+        if cents * CENT < shown.best_ask_px_e6 if side is Side.BUY else cents * CENT > shown.best_bid_px_e6:
             self.world.set_level(CONDITION, side, cents * CENT, shares * E6)
             for trade in self.exchange.observe(self.tokens, (), self.now_ns):
                 self.matched(trade)

@@ -157,7 +157,7 @@ def test_messages_do_not_overtake_each_other() -> None:
     facts = venue.advance(NOW_NS + 60 * S_NS)
     assert names(facts) == ["OrderAccepted", "OrderCanceled"] * 40
     assert [ts for ts, _ in facts] == sorted(ts for ts, _ in facts)
-    assert len({ts for ts, _ in facts}) > 40
+    assert len({ts for ts, _ in facts}) > 20
 
 
 def test_a_gtd_order_ends_a_minute_before_its_expiration() -> None:

@@ -33,36 +33,34 @@ def snapshot(books: Books, token_id: str, bids: dict[int, int], asks: dict[int, 
 @pytest.mark.parametrize("tokens", [("m-yes", "m-no"), ("m-yes",), ("m-no",)])
 def test_the_book_is_read_in_terms_of_yes_from_whichever_token_is_live(tokens: tuple[str, ...]) -> None:
     world: World = recorded(*tokens)
-    assert world.live("0xm")
-    assert world.levels("0xm", Side.BUY) == sorted(BIDS.items(), reverse=True)
-    assert world.levels("0xm", Side.SELL) == sorted(ASKS.items())
-    assert world.best_px_e6("0xm", Side.BUY) == 48 * CENT
-    assert world.best_px_e6("0xm", Side.SELL) == 50 * CENT
-    assert world.size_e6("0xm", Side.SELL, 52 * CENT) == 7 * E6
-    assert world.size_e6("0xm", Side.SELL, 51 * CENT) == 0
+    shown = world.shown("0xm")
+    assert shown is not None
+    assert shown.levels(Side.BUY) == sorted(BIDS.items(), reverse=True)
+    assert shown.levels(Side.SELL) == sorted(ASKS.items())
+    assert (shown.best_bid_px_e6, shown.best_ask_px_e6) == (48 * CENT, 50 * CENT)
+    assert shown.size_e6(Side.SELL, 52 * CENT) == 7 * E6
+    assert shown.size_e6(Side.SELL, 51 * CENT) == 0
 
 
 def test_a_book_that_is_not_live_shows_nothing() -> None:
     world = recorded()
-    assert not world.live("0xm")
-    assert world.levels("0xm", Side.BUY) == []
-    assert world.best_px_e6("0xm", Side.BUY) is None
-    assert world.size_e6("0xm", Side.BUY, 48 * CENT) is None
+    assert world.shown("0xm") is None
+    assert world.shown("never asked for") is None
     assert world.market_of("unknown") is None
 
 
-@pytest.mark.parametrize("side", list(Side))
-def test_an_empty_side_has_no_best_price(side: Side) -> None:
-    for token_id in ("m-yes", "m-no"):
-        market = make_market()
-        books = Books()
-        books.track(market, 1)
-        books.stream_up(0, 1, market.token_ids(), 1)
-        snapshot(books, token_id, {}, {})
-        world = RecordedWorld(books)
-        world.market_of(token_id)
-        assert world.live("0xm")
-        assert world.best_px_e6("0xm", side) is None
+@pytest.mark.parametrize("token_id", ["m-yes", "m-no"])
+def test_an_empty_book_has_the_venues_own_best_prices(token_id: str) -> None:
+    market = make_market()
+    books = Books()
+    books.track(market, 1)
+    books.stream_up(0, 1, market.token_ids(), 1)
+    snapshot(books, token_id, {}, {})
+    world = RecordedWorld(books)
+    world.market_of(token_id)
+    shown = world.shown("0xm")
+    assert shown is not None
+    assert (shown.best_bid_px_e6, shown.best_ask_px_e6) == (0, E6)
 
 
 def test_taken_liquidity_comes_back_after_the_memory() -> None:
@@ -72,6 +70,12 @@ def test_taken_liquidity_comes_back_after_the_memory() -> None:
     impact = Impact(5 * S_NS)
     impact.take("0xm", Side.SELL, 50 * CENT, 10, 0)
     impact.take("0xm", Side.SELL, 51 * CENT, 4, S_NS)
-    assert list(impact.available(world, "0xm", Side.SELL, 5 * S_NS - 1)) == [(51 * CENT, 6)]
-    assert list(impact.available(world, "0xm", Side.SELL, 5 * S_NS)) == [(50 * CENT, 10), (51 * CENT, 6)]
-    assert list(impact.available(world, "0xm", Side.SELL, 6 * S_NS)) == [(50 * CENT, 10), (51 * CENT, 10)]
+    assert list(impact.available(world.shown("0xm"), "0xm", Side.SELL, 5 * S_NS - 1)) == [(51 * CENT, 6)]
+    assert list(impact.available(world.shown("0xm"), "0xm", Side.SELL, 5 * S_NS)) == [
+        (50 * CENT, 10),
+        (51 * CENT, 6),
+    ]
+    assert list(impact.available(world.shown("0xm"), "0xm", Side.SELL, 6 * S_NS)) == [
+        (50 * CENT, 10),
+        (51 * CENT, 10),
+    ]

@@ -196,7 +196,8 @@ class Exchange:
     def _plan(self, order: Order, now_ns: int) -> Plan:
         side = opposite(order.book_side)
         makers = self.resting(order.condition_id).side(side)
-        return plan(order, makers, self._impact.available(self._world, order.condition_id, side, now_ns))
+        shown = self._world.shown(order.condition_id)
+        return plan(order, makers, self._impact.available(shown, order.condition_id, side, now_ns))
 
     def _marketable(self, order: Order, now_ns: int) -> bool:
         return bool(self._plan(order, now_ns).takes)
@@ -302,9 +303,9 @@ class Exchange:
         usd_e6, qty_e6 = order.wanted_reservation()
         available_usd_e6 = self._accounts[order.request.account_id].available_usd_e6()
         self._reserve(order, min(usd_e6, available_usd_e6), qty_e6)
-        size_e6 = self._world.size_e6(order.condition_id, order.book_side, order.book_px_e6)
-        if size_e6 is not None:
-            order.queue.resized(size_e6, now_ns)
+        shown = self._world.shown(order.condition_id)
+        if shown is not None:
+            order.queue.resized(shown.size_e6(order.book_side, order.book_px_e6), now_ns)
         self._orders[order.request.account_id, order.request.client_order_id] = order
         self._resting.setdefault(order.condition_id, Resting()).add(order)
         self._condition_of.update(dict.fromkeys(market.token_ids(), order.condition_id))

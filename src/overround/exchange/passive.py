@@ -17,7 +17,7 @@ from overround.core.units import E6
 from overround.exchange.matching import Resting, crosses
 from overround.exchange.models import QueueModel
 from overround.exchange.orders import Order, opposite
-from overround.exchange.world import Impact, World
+from overround.exchange.world import Impact, Shown, World
 
 
 class PassiveFills:
@@ -81,23 +81,21 @@ class PassiveFills:
 
     def moved(self, condition_id: str, resting: Resting, now_ns: int) -> Iterator[tuple[Order, int]]:
         """Update queues to the levels shown now, then yield the orders that the other side has passed."""
-        if not self._world.live(condition_id):
+        shown = self._world.shown(condition_id)
+        if shown is None:
             return
         for side in (Side.BUY, Side.SELL):
             for order in resting.side(side):
-                size_e6 = self._world.size_e6(condition_id, side, order.book_px_e6)
-                if size_e6 is not None:
-                    order.queue.resized(size_e6, now_ns)
-        bid_px_e6 = self._world.best_px_e6(condition_id, Side.BUY)
-        ask_px_e6 = self._world.best_px_e6(condition_id, Side.SELL)
-        if bid_px_e6 is not None and ask_px_e6 is not None and bid_px_e6 >= ask_px_e6:
+                order.queue.resized(shown.size_e6(side, order.book_px_e6), now_ns)
+        bid_px_e6, ask_px_e6 = shown.best_bid_px_e6, shown.best_ask_px_e6
+        if bid_px_e6 >= ask_px_e6:
             return  # the recording is torn at this moment: nobody could have traded on it
         for side, other_px_e6 in ((Side.BUY, ask_px_e6), (Side.SELL, bid_px_e6)):
             own_px_e6 = resting.best_px_e6(side)
-            if own_px_e6 is None or other_px_e6 is None or not self._passed(side, own_px_e6, other_px_e6):
+            if own_px_e6 is None or not self._passed(side, own_px_e6, other_px_e6):
                 continue
             for order in resting.side(side):
-                if qty_e6 := self._use_offered_e6(order, now_ns):
+                if qty_e6 := self._use_offered_e6(shown, order, now_ns):
                     yield order, qty_e6
 
     def _passed(self, side: Side, own_px_e6: int, other_px_e6: int) -> bool:
@@ -105,11 +103,11 @@ class PassiveFills:
             return self._model is QueueModel.OPTIMISTIC
         return crosses(side, own_px_e6, other_px_e6)
 
-    def _use_offered_e6(self, order: Order, now_ns: int) -> int:
+    def _use_offered_e6(self, shown: Shown, order: Order, now_ns: int) -> int:
         """Return what the other side offers at prices beyond the order's, and mark it as used."""
         side = opposite(order.book_side)
         left_e6 = order.remaining_qty_e6
-        for px_e6, size_e6 in self._impact.available(self._world, order.condition_id, side, now_ns):
+        for px_e6, size_e6 in self._impact.available(shown, order.condition_id, side, now_ns):
             if not left_e6 or not self._passed(order.book_side, order.book_px_e6, px_e6):
                 break
             used_e6 = min(left_e6, size_e6)

@@ -49,6 +49,8 @@ class QueuePosition:
 
     def resized(self, size_e6: int, now_ns: int) -> None:
         """Note the level's size as it is shown now, and settle what has waited long enough."""
+        if size_e6 == self._size_e6 and not self._unexplained and self.ahead_e6 is not None:
+            return
         if self.ahead_e6 is None:
             self.ahead_e6 = 0 if self._model is QueueModel.OPTIMISTIC else size_e6
         else:

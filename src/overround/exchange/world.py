@@ -18,6 +18,38 @@ Level = tuple[int, int]
 """Price and quantity in millionths."""
 
 
+class Shown:
+    """The book of one market as it is shown now, in terms of YES."""
+
+    __slots__ = ("_asks", "_bids", "_mirrored", "best_ask_px_e6", "best_bid_px_e6")
+
+    def __init__(self, book: "BookLike", *, mirrored: bool) -> None:
+        """Look at a token's book; ``mirrored`` says that it is NO's."""
+        self._mirrored = mirrored
+        bid_px_e6, ask_px_e6 = book.best_bid_px_e6, book.best_ask_px_e6
+        if mirrored:
+            self._bids, self._asks = book.asks, book.bids
+            bid_px_e6, ask_px_e6 = E6 - ask_px_e6, E6 - bid_px_e6
+        else:
+            self._bids, self._asks = book.bids, book.asks
+        self.best_bid_px_e6 = bid_px_e6
+        """0 if there is no bid."""
+        self.best_ask_px_e6 = ask_px_e6
+        """1,000,000 if there is no ask."""
+
+    def levels(self, side: Side) -> list[Level]:
+        """Return a side's levels, best first."""
+        ladder = self._bids if side is Side.BUY else self._asks
+        found = [(E6 - px, qty) for px, qty in ladder.items()] if self._mirrored else list(ladder.items())
+        found.sort(reverse=side is Side.BUY)
+        return found
+
+    def size_e6(self, side: Side, px_e6: int) -> int:
+        """Return the quantity at a price."""
+        ladder = self._bids if side is Side.BUY else self._asks
+        return ladder.get(E6 - px_e6 if self._mirrored else px_e6, 0)
+
+
 class World(Protocol):
     """What the exchange asks about the rest of the world."""
 
@@ -25,20 +57,8 @@ class World(Protocol):
         """Return the market of a token as known now, or ``None`` for an unknown token."""
         ...
 
-    def live(self, condition_id: str) -> bool:
-        """Whether the market's book is known to be true now."""
-        ...
-
-    def best_px_e6(self, condition_id: str, side: Side) -> int | None:
-        """Return the best shown price, or ``None`` for an empty side or a book that is not live."""
-        ...
-
-    def levels(self, condition_id: str, side: Side) -> list[Level]:
-        """Return the shown levels, best first; none if the book is not live."""
-        ...
-
-    def size_e6(self, condition_id: str, side: Side, px_e6: int) -> int | None:
-        """Return the shown quantity at a price, or ``None`` if the book is not live."""
+    def shown(self, condition_id: str) -> Shown | None:
+        """Return the market's book, or ``None`` if none is known to be true. Valid until it changes."""
         ...
 
 
@@ -98,52 +118,33 @@ class RecordedWorld:
         self._tokens[market.condition_id] = market.token_ids()
         return market
 
-    def live(self, condition_id: str) -> bool:
-        """Whether a book of the market is known to be true now."""
-        return self._source(condition_id) is not None
-
-    def best_px_e6(self, condition_id: str, side: Side) -> int | None:
-        """Return the best shown price, or ``None``."""
-        source = self._source(condition_id)
-        if source is None:
+    def shown(self, condition_id: str) -> Shown | None:
+        """Return the market's book if one of its tokens' books is live."""
+        tokens = self._tokens.get(condition_id)
+        if tokens is None:
             return None
-        book, mirrored = source
-        best = book.best_bid_px_e6 if (side is Side.BUY) is not mirrored else book.best_ask_px_e6
-        if best in (0, E6):
-            return None
-        return E6 - best if mirrored else best
-
-    def levels(self, condition_id: str, side: Side) -> list[Level]:
-        """Return the shown levels, best first."""
-        source = self._source(condition_id)
-        if source is None:
-            return []
-        ladder, mirrored = _ladder(source, side)
-        found = [(E6 - px, qty) for px, qty in ladder.items()] if mirrored else list(ladder.items())
-        found.sort(reverse=side is Side.BUY)
-        return found
-
-    def size_e6(self, condition_id: str, side: Side, px_e6: int) -> int | None:
-        """Return the shown quantity at a price, or ``None`` if the book is not live."""
-        source = self._source(condition_id)
-        if source is None:
-            return None
-        ladder, mirrored = _ladder(source, side)
-        return ladder.get(E6 - px_e6 if mirrored else px_e6, 0)
-
-    def _source(self, condition_id: str) -> tuple[BookLike, bool] | None:
-        """Return the live book to read and whether it is NO's."""
-        for mirrored, token_id in enumerate(self._tokens.get(condition_id, ())):
+        for token_id in tokens:
             book = self._books.get(token_id)
             if book is not None and book.live:
-                return book, bool(mirrored)
+                return Shown(book, mirrored=token_id == tokens[1])
         return None
 
 
-def _ladder(source: tuple[BookLike, bool], side: Side) -> tuple[Mapping[int, int], bool]:
-    """Return the levels that make up ``side`` of YES, and whether their prices are NO's."""
-    book, mirrored = source
-    return (book.bids if (side is Side.BUY) is not mirrored else book.asks), mirrored
+class _Ladders:
+    """A book that is written by hand."""
+
+    def __init__(self) -> None:
+        self.bids: dict[int, int] = {}
+        self.asks: dict[int, int] = {}
+        self.live = True
+
+    @property
+    def best_bid_px_e6(self) -> int:
+        return max(self.bids, default=0)
+
+    @property
+    def best_ask_px_e6(self) -> int:
+        return min(self.asks, default=E6)
 
 
 class StaticWorld:
@@ -151,12 +152,12 @@ class StaticWorld:
 
     def __init__(self, markets: Iterable[Market]) -> None:
         self._markets = {token_id: market for market in markets for token_id in market.token_ids()}
-        self._ladders: dict[tuple[str, Side], dict[int, int]] = {}
-        self._down: set[str] = set()
+        self._books = {market.condition_id: _Ladders() for market in self._markets.values()}
 
     def set_level(self, condition_id: str, side: Side, px_e6: int, qty_e6: int) -> None:
         """Show ``qty_e6`` at a price of YES; 0 removes the level."""
-        ladder = self._ladders.setdefault((condition_id, side), {})
+        book = self._books[condition_id]
+        ladder = book.bids if side is Side.BUY else book.asks
         if qty_e6:
             ladder[px_e6] = qty_e6
         else:
@@ -164,10 +165,7 @@ class StaticWorld:
 
     def set_live(self, condition_id: str, *, live: bool) -> None:
         """Say whether the market's book is known to be true."""
-        if live:
-            self._down.discard(condition_id)
-        else:
-            self._down.add(condition_id)
+        self._books[condition_id].live = live
 
     def set_market(self, market: Market) -> None:
         """Replace what is known of a market."""
@@ -177,26 +175,10 @@ class StaticWorld:
         """Return the market of a token as known now, or ``None``."""
         return self._markets.get(token_id)
 
-    def live(self, condition_id: str) -> bool:
-        """Whether a book of the market is known to be true now."""
-        return condition_id not in self._down
-
-    def best_px_e6(self, condition_id: str, side: Side) -> int | None:
-        """Return the best shown price, or ``None``."""
-        levels = self.levels(condition_id, side)
-        return levels[0][0] if levels else None
-
-    def levels(self, condition_id: str, side: Side) -> list[Level]:
-        """Return the shown levels, best first."""
-        if condition_id in self._down:
-            return []
-        return sorted(self._ladders.get((condition_id, side), {}).items(), reverse=side is Side.BUY)
-
-    def size_e6(self, condition_id: str, side: Side, px_e6: int) -> int | None:
-        """Return the shown quantity at a price, or ``None`` if the book is not live."""
-        if condition_id in self._down:
-            return None
-        return self._ladders.get((condition_id, side), {}).get(px_e6, 0)
+    def shown(self, condition_id: str) -> Shown | None:
+        """Return the market's book if it is live."""
+        book = self._books[condition_id]
+        return Shown(book, mirrored=False) if book.live else None
 
 
 class Impact:
@@ -228,9 +210,9 @@ class Impact:
             del self._taken[key]
         return sum(qty_e6 for _, qty_e6 in kept)
 
-    def available(self, world: World, condition_id: str, side: Side, now_ns: int) -> Iterator[Level]:
+    def available(self, shown: Shown | None, condition_id: str, side: Side, now_ns: int) -> Iterator[Level]:
         """Yield the levels that are shown and not taken, best first."""
-        for px_e6, qty_e6 in world.levels(condition_id, side):
+        for px_e6, qty_e6 in () if shown is None else shown.levels(side):
             left_e6 = qty_e6 - self.taken_e6(condition_id, side, px_e6, now_ns) if self._taken else qty_e6
             if left_e6 > 0:
                 yield px_e6, left_e6
