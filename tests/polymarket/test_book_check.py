@@ -132,7 +132,7 @@ def test_one_changed_size_in_one_book_flags_exactly_that_book(recordings: Path, 
     ]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_one_changed_size_in_one_change_flags_that_batch(recordings: Path, seed: int) -> None:
     frames = frames_of(recordings / "negrisk_pair_20260727.jsonl.zst", 500)
     clean = check_frames(frames)
@@ -185,7 +185,7 @@ def test_unreadable_frames_are_counted_and_change_nothing(recordings: Path) -> N
     assert (report.books, report.batches) == (clean.books, clean.batches)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_damaged_bytes_give_a_report_and_never_an_error(recordings: Path, seed: int) -> None:
     frames = frames_of(recordings / "negrisk_pair_20260727.jsonl.zst", 200)
     rng = random.Random(seed)
