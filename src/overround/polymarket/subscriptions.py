@@ -54,7 +54,8 @@ class Shards:
     def change(self, add: Mapping[str, tuple[str, ...]], remove: Iterable[str] = ()) -> list[ShardChange]:
         """Remove, then add markets; return the change of each socket touched, in order of sockets.
 
-        Markets already assigned, and unknown ones to remove, are left alone.
+        Markets already assigned, unknown ones to remove, and those to be both removed and added are
+        left alone.
 
         Raises:
             ValueError: a market has more tokens than a socket may carry, or a token of another market.
@@ -64,7 +65,7 @@ class Shards:
         added: dict[int, dict[str, tuple[str, ...]]] = {}
         removed: dict[int, list[str]] = {}
         for market in remove:
-            if market in self._shard_of:
+            if market in self._shard_of and market not in add:
                 removed.setdefault(self._take_out(market), []).append(market)
         for market, tokens in add.items():
             if market not in self._shard_of:
