@@ -144,6 +144,12 @@ def test_after_a_failed_append_nothing_more_is_taken(path: Path) -> None:
         ),
         ("UPDATE journal SET seq = 4 WHERE pos = 3", "journal record 3 (seq 4) is not what was written"),
         ("UPDATE journal SET hash = x'00' WHERE pos = 1", "journal record 1 (seq 1) is not what was written"),
+        ("UPDATE journal SET seq = 'x' WHERE pos = 3", "journal record 3 (seq x) is not what was written"),
+        ("UPDATE journal SET kind = x'00' WHERE pos = 3", "journal record 3 (seq 3) is not what was written"),
+        (
+            "UPDATE journal SET payload = 'text' WHERE pos = 3",
+            "journal record 3 (seq 3) is not what was written",
+        ),
         ("DELETE FROM journal WHERE pos IN (2, 3)", "journal records 2 to 3 are missing"),
         ("DELETE FROM journal WHERE pos = 1", "journal records 1 to 1 are missing"),
         ("UPDATE journal SET pos = 9 WHERE pos = 4", "journal records 4 to 8 are missing"),
@@ -244,6 +250,21 @@ def test_a_crash_while_creating_leaves_nothing_behind(path: Path) -> None:
     append(path, ticks(1, 1))
     with JournalReader.open(path) as reader:
         assert reader.verify().ok
+
+
+def test_a_store_without_its_journal_is_damaged(path: Path) -> None:
+    append(path, [])
+    tamper(path, "DROP TABLE journal")
+    with pytest.raises(StoreDamaged, match="no such table: journal: restore a backup"):
+        Journal.open(path)
+    with DirectoryLock(path.parent):  # the failed opening has released it
+        pass
+
+
+def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(StoreError, match=r"choose another service\.data_dir"):
+        Journal.open(database(tmp_path / "file" / "below"))
 
 
 def test_a_newer_database_is_refused(path: Path) -> None:

@@ -60,7 +60,7 @@ def check_kills(path: Path, kills: int, seed: int) -> None:
 
 
 def test_kill_at_random_moments(tmp_path: Path) -> None:
-    check_kills(database(tmp_path), kills=4, seed=1)
+    check_kills(database(tmp_path), kills=3, seed=1)
 
 
 @pytest.mark.slow

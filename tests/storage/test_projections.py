@@ -20,7 +20,7 @@ from overround.storage import projections
 from overround.storage.engine import read_store
 from overround.storage.errors import StoreDamaged, StoreMissing
 from overround.storage.fold import UnfoldableRecord
-from overround.storage.journal import Journal, decode
+from overround.storage.journal import Journal, JournalRecord, decode
 from overround.storage.projections import Projector
 from overround.storage.rows import public_rows
 from overround.storage.schema import PROJECTIONS, metadata, projection_cursors
@@ -264,6 +264,12 @@ def test_a_record_about_nothing_is_refused(path: Path) -> None:
             projector.catch_up()
         assert projector.position() == 0
     assert rows(path, "markets") == []
+
+
+def test_a_record_that_says_nothing_is_refused(path: Path) -> None:
+    append(path, [JournalRecord(1, 0, "command", b'{"type":"Nonsense"}')])
+    with Projector.open(path) as projector, pytest.raises(UnfoldableRecord, match="record 1: Invalid value"):
+        projector.catch_up()
 
 
 def session(seed: int, length: int) -> list[ev.Fact | cmd.Command]:

@@ -7,6 +7,7 @@ projections commit with NORMAL, since they can be rebuilt and their order behind
 common write-ahead log.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,11 +54,9 @@ def open_store(path: Path, durability: Durability) -> Engine:
     """
     if not path.exists():
         _create(path)
-    with reporting(path):
-        _check_file(path)
-        engine = _engine(URL.create("sqlite", database=str(path)), durability)
-        revision = _revision(engine, path)
-        if revision != HEAD:
+    _check_file(path)
+    with reporting(path), _opening(URL.create("sqlite", database=str(path)), durability) as engine:
+        if _revision(engine, path) != HEAD:
             upgrade(engine)
     return engine
 
@@ -66,10 +65,9 @@ def read_store(path: Path) -> Engine:
     """Return an engine that only reads. Raises :class:`StoreMissing` or another ``StoreError``."""
     if not path.exists():
         raise StoreMissing(f"{path}: no store here: start a run first, or name another data directory")
-    with reporting(path):
-        _check_file(path)
-        url = URL.create("sqlite", database=f"{path.resolve().as_uri()}", query={"mode": "ro", "uri": "true"})
-        engine = _engine(url, None)
+    _check_file(path)
+    url = URL.create("sqlite", database=path.resolve().as_uri(), query={"mode": "ro", "uri": "true"})
+    with reporting(path), _opening(url, None) as engine:
         if _revision(engine, path) != HEAD:
             raise StoreError(f"{path}: an older store: start the service once, it upgrades the store")
     return engine
@@ -81,6 +79,8 @@ def reporting(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.OperationalError, exc.OperationalError) as error:
+        if "no such " in _reason(error):
+            raise damaged(path, _reason(error)) from error
         raise StoreError(
             f"{path}: {_reason(error)}: check disk space, rights and other users of the file"
         ) from error
@@ -136,6 +136,26 @@ def _create(path: Path) -> None:
             connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
         engine.dispose()
     new.replace(path)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a new name in ``directory`` survive power loss, where the system needs to be told so."""
+    if os.name == "posix":
+        fd = os.open(directory, os.O_RDONLY)
+        os.fsync(fd)
+        os.close(fd)
+
+
+@contextmanager
+def _opening(url: URL, durability: Durability | None) -> Iterator[Engine]:
+    """Yield a new engine; close its connections again if what is done with it fails."""
+    engine = _engine(url, durability)
+    try:
+        yield engine
+    except BaseException:
+        engine.dispose()
+        raise
 
 
 def _engine(url: URL, durability: Durability | None) -> Engine:

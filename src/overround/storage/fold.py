@@ -14,14 +14,15 @@ from overround.core import events as ev
 from overround.core.market import Market
 from overround.core.orders import OrderState, Trigger, next_state
 from overround.storage import schema
+from overround.storage.errors import StoreError
 from overround.storage.journal import JournalRecord, decode
 from overround.storage.rows import Row, RowCache
 
 NS_PER_MS: Final = 1_000_000
 
 
-class UnfoldableRecord(Exception):
-    """A journal record refers to something the journal never made: a bug of whoever wrote it."""
+class UnfoldableRecord(StoreError):
+    """A journal record is unreadable, or refers to what the journal never made: a bug of its writer."""
 
 
 class Fold:
@@ -40,7 +41,10 @@ class Fold:
     def apply(self, pos: int, record: JournalRecord) -> None:
         """Apply one record. Raises :class:`UnfoldableRecord`."""
         self._pos, self._seq, self._ts_ns = pos, record.seq, record.ts_ns
-        content = decode(record)
+        try:
+            content = decode(record)
+        except msgspec.MsgspecError as error:
+            raise UnfoldableRecord(f"journal record {pos}: {error}") from error
         handler = _HANDLERS.get(type(content))
         if handler is not None:
             handler(self, content)

@@ -1,10 +1,10 @@
 """The journal: what entered and what left, durable before anybody acts on it.
 
-A record is a fact or a command; its payload is opaque here. Records lie in the order they
-were appended, numbered without gaps by ``pos``; ``seq`` is the common numbering of all inputs (frames on
-the tape take numbers too, so it has gaps) and never falls; commands carry that of their batch border.
-Each row carries a BLAKE2b-128 hash over the previous row's hash and its own content, so a row that was
-changed, removed or put in is found by whoever reads on.
+A record is a fact or a command; its payload is opaque here. Records lie in the order they were appended,
+numbered without gaps by ``pos``; ``seq`` is the common numbering of all inputs (frames on the tape take
+numbers too, so it has gaps) and never falls; commands carry that of their batch border. Each row carries
+a BLAKE2b-128 hash over the previous row's hash and its own content, so a row that was changed, removed or
+put in is found by whoever reads on.
 
 Invariants: :meth:`Journal.append_batch` returns only when all its records are durable, or raises and none
 is; after a failed append the journal takes no more, because what the disk holds is no longer known. One
@@ -14,6 +14,7 @@ median commit half as long again (benches/bench_journal.py).
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from hashlib import blake2b
 from pathlib import Path
 from typing import Literal, NamedTuple, Self, TypeAlias
@@ -205,7 +206,8 @@ class JournalReader:
         if row.pos != pos + 1:
             raise damaged(self._path, f"journal records {pos + 1} to {row.pos - 1} are missing")
         record = JournalRecord(row.seq, row.ts_ns, row.kind, row.payload)
-        if row.kind not in KINDS or chain_hash(previous, record) != row.hash:
+        typed = isinstance(row.seq, int) and isinstance(row.ts_ns, int) and isinstance(row.payload, bytes)
+        if not typed or row.kind not in KINDS or chain_hash(previous, record) != row.hash:
             raise damaged(self._path, f"journal record {row.pos} (seq {row.seq}) is not what was written")
         return record
 
@@ -232,12 +234,14 @@ class Journal(JournalReader):
             AlreadyRunning: if another process has the data directory.
             StoreError: if the file cannot be used.
         """
-        lock = DirectoryLock(path.parent)
-        try:
-            return cls(open_store(path, Durability.FULL), path, lock)
-        except BaseException:
-            lock.release()
-            raise
+        with ExitStack() as undo:
+            lock = DirectoryLock(path.parent)
+            undo.callback(lock.release)
+            engine = open_store(path, Durability.FULL)
+            undo.callback(engine.dispose)
+            opened = cls(engine, path, lock)
+            undo.pop_all()
+            return opened
 
     def append_batch(self, records: Sequence[JournalRecord]) -> None:
         """Append ``records`` in one durable commit; no records, no commit.

@@ -43,16 +43,25 @@ class DirectoryLock:
     _held: set[Path] = set()  # noqa: RUF012 - shared on purpose: POSIX record locks are per process
 
     def __init__(self, directory: Path) -> None:
-        """Take the lock, creating the directory if needed. Raises :class:`AlreadyRunning`."""
-        directory.mkdir(parents=True, exist_ok=True)
+        """Take the lock, creating the directory if needed.
+
+        Raises:
+            AlreadyRunning: if it is taken.
+            StoreError: if the directory or the lock file cannot be made.
+        """
         self._path = directory.resolve() / "overround.lock"
         if self._path in DirectoryLock._held:
             raise AlreadyRunning(f"{self._path}: this process holds the data directory already")
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise StoreError(f"{directory}: {error.strerror}: choose another service.data_dir") from error
         try:
             _try_lock(self._fd)
         except OSError as error:
-            owner = os.pread(self._fd, 32, 0) if hasattr(os, "pread") else os.read(self._fd, 32)
+            os.lseek(self._fd, 0, os.SEEK_SET)
+            owner = os.read(self._fd, 32)
             os.close(self._fd)
             raise AlreadyRunning(
                 f"{directory}: another instance (process {owner.decode('ascii', 'replace').strip() or '?'}) "
