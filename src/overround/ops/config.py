@@ -366,7 +366,7 @@ class Config(Section, frozen=True):
         for own in self.market:
             if own.names(market):
                 changes.update(own.spread)
-        return msgspec.structs.replace(self.service.spread, **changes)
+        return msgspec.structs.replace(self.service.spread, **changes) if changes else self.service.spread
 
     def dutch_for(self, event: MarketEvent) -> DutchParams:
         """Return the parameters of the Dutch book for an event: service, then event."""
@@ -374,7 +374,7 @@ class Config(Section, frozen=True):
         for entry in self.event:
             if entry.names(event):
                 changes.update(entry.dutch)
-        return msgspec.structs.replace(self.service.dutch, **changes)
+        return msgspec.structs.replace(self.service.dutch, **changes) if changes else self.service.dutch
 
     def redacted(self) -> dict[str, Any]:
         """Return the effective configuration by its file's keys: decimals as text, secrets masked."""

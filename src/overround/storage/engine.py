@@ -168,6 +168,7 @@ def _engine(url: URL, durability: Durability | None) -> Engine:
         if durability is not None:
             cursor.execute("PRAGMA journal_mode=WAL")
             cursor.execute(f"PRAGMA synchronous={durability}")
+            cursor.execute("PRAGMA fullfsync=1")  # macOS: reach the disk, not only its cache
         cursor.close()
 
     return engine
