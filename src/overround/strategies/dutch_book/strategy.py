@@ -24,11 +24,11 @@ from overround.strategies.dutch_book.certify import (
     contradiction,
     evaluate,
     skewed,
-    unit_gap_e6,
 )
 from overround.strategies.dutch_book.gate import Gate, read_gate
 from overround.strategies.dutch_book.params import DutchParams
-from overround.strategies.dutch_book.size import Outcome, Structure, unit_fee_floor_e6
+from overround.strategies.dutch_book.size import Outcome, Structure
+from overround.strategies.dutch_book.terms import Terms
 
 NAME: Final = "dutch_book"
 
@@ -37,13 +37,18 @@ class DutchBook:
     """Looks after events; one scope is one event.
 
     ``params_for`` gives an event's parameters, or ``None`` to leave it alone; it must depend on its
-    argument alone.
+    argument alone. ``on_basket`` is told of each sight that becomes a basket, for reports.
     """
 
     name = NAME
 
-    def __init__(self, params_for: Callable[[MarketEvent], DutchParams | None]) -> None:
+    def __init__(
+        self,
+        params_for: Callable[[MarketEvent], DutchParams | None],
+        on_basket: Callable[[MarketEvent, Sight, int], None] | None = None,
+    ) -> None:
         self._params_for = params_for
+        self._on_basket = on_basket
         self._plans: dict[str, _Plan] = {}
 
     def scopes(
@@ -87,13 +92,15 @@ class DutchBook:
             if plan.quiet:
                 return None
             return plan.report(plan.calm(asks, bids))
+        if plan.single:
+            detail = f"one market's asks sum to {format_e6(asks)}, its bids to {format_e6(bids)}: torn data"
+            return plan.report(_both(Verdict.STALE_CROSSED, detail))
+        if plan.nothing_new(view, asks, bids):
+            return None
         return self._look(view, plan, asks, bids)
 
     def _look(self, view: View, plan: "_Plan", asks: int, bids: int) -> Decision | None:
         """Return what an apparent gap is worth."""
-        if plan.single:
-            detail = f"one market's asks sum to {format_e6(asks)}, its bids to {format_e6(bids)}: torn data"
-            return plan.report(_both(Verdict.STALE_CROSSED, detail))
         long = _no_sight(Structure.LONG, asks) if asks >= E6 else self._side(view, plan, Structure.LONG)
         short = _no_sight(Structure.SHORT, bids) if bids <= E6 else self._side(view, plan, Structure.SHORT)
         for sight in (long, short):
@@ -103,20 +110,17 @@ class DutchBook:
 
     def _side(self, view: View, plan: "_Plan", structure: Structure) -> Sight:
         """Return the first reason against one side of an event with an apparent gap, or its certificate."""
-        params, gate, long = plan.params, plan.gate, structure is Structure.LONG
-        refusal = gate.long_refusal if long else gate.short_refusal
-        granted = Verdict.EXECUTABLE_NOW if gate.convertible and not long else Verdict.SETTLEMENT_LOCKED
-        if long and gate.other_only and params.allow_other:
-            refusal, granted = None, Verdict.OTHER_ALLOWED
-        if refusal is not None:
-            return Sight(structure, refusal.verdict, refusal.detail)
-        if not (params.long_enabled if long else params.short_enabled):
-            return Sight(structure, Verdict.DISABLED)
+        params, gate, terms = plan.params, plan.gate, plan.terms[structure]
+        if terms.refusal is not None:
+            return Sight(structure, terms.refusal.verdict, terms.refusal.detail)
+        bound = terms.bound(view, plan.yes_ids)
+        if bound is None:
+            return Sight(structure, Verdict.NOT_LIVE, "a book is not tracked")
+        if bound.verdict is not None:
+            return Sight(structure, bound.verdict, bound.detail)
         books = plan.books(view)
         if books is None:
             return Sight(structure, Verdict.NOT_LIVE, "a book is not tracked")
-        if (hopeless := _hopeless(structure, plan, books)) is not None:
-            return hopeless
         if not view.rules_accepted(gate.event.event_id):
             return Sight(structure, Verdict.RULES_CHANGED, "resolution texts changed")
         if (untrue := _untrue(structure, plan, books, view.ts_ns)) is not None:
@@ -124,10 +128,9 @@ class DutchBook:
         outcomes = plan.outcomes(view, structure, books)
         if outcomes is None:
             return Sight(structure, Verdict.NOT_LIVE, "metadata is changing")
-        return evaluate(structure, outcomes, params, view.free_cash_e6(), gate.left_out, granted)
+        return evaluate(structure, outcomes, params, view.free_cash_e6(), gate.left_out, terms.granted)
 
-    @staticmethod
-    def _act(view: View, plan: "_Plan", sight: Sight, both: tuple[Sight, Sight]) -> Decision | None:
+    def _act(self, view: View, plan: "_Plan", sight: Sight, both: tuple[Sight, Sight]) -> Decision | None:
         """Return the decision to trade, unless an earlier basket stands in the way."""
         structure = sight.structure
         if any(view.own_orders(token_id) for token_id in plan.tokens):
@@ -139,6 +142,8 @@ class DutchBook:
         if plan.last_key and view.ts_ns < ready_ts_ns:
             return plan.report(_instead(both, Sight(structure, Verdict.COOLDOWN)), ready_ts_ns)
         plan.last_key, plan.last_basket_ts_ns = basket.key, view.ts_ns
+        if self._on_basket is not None:
+            self._on_basket(plan.gate.event, sight, view.ts_ns)
         # A basket is news each time, even if the verdict before was the same.
         return Decision(baskets=(basket,), findings=plan.findings(both, forced=structure))
 
@@ -148,7 +153,7 @@ class _Plan:
 
     __slots__ = (
         "_calm", "_reported", "forbidden", "gate", "last_basket_ts_ns", "last_key", "members", "params",
-        "quiet", "single", "tokens", "yes_ids",
+        "quiet", "single", "terms", "tokens", "yes_ids",
     )  # fmt: skip
 
     def __init__(
@@ -164,6 +169,7 @@ class _Plan:
         self.yes_ids = self.tokens if self.single else tuple(market.yes.token_id for market in gate.legs)
         # What forbids the short side forbids both.
         self.forbidden = _both(refusal.verdict, refusal.detail) if refusal and not self.single else None
+        self.terms = {structure: Terms(structure, gate, params) for structure in Structure}
         calm = refusal.verdict if refusal else Verdict.NO_GAP
         self._calm = (calm, calm)
         self.last_key: str = old.last_key if old else ""
@@ -177,6 +183,24 @@ class _Plan:
         if self.single:
             return _both(Verdict.X1_SINGLE_MARKET, "one market's two tokens share one book")
         return _no_sight(Structure.LONG, asks), _no_sight(Structure.SHORT, bids)
+
+    def nothing_new(self, view: View, asks: int, bids: int) -> bool:
+        """Whether apparent gaps are refused for the reasons last reported, judged by prices alone."""
+        for structure, gap, last in (
+            (Structure.LONG, asks < E6, self._reported[0]),
+            (Structure.SHORT, bids > E6, self._reported[1]),
+        ):
+            verdict: Verdict | None = Verdict.NO_GAP
+            if gap:
+                terms = self.terms[structure]
+                if terms.refusal is not None:
+                    verdict = terms.refusal.verdict
+                else:
+                    bound = terms.bound(view, self.yes_ids)
+                    verdict = None if bound is None else bound.verdict
+            if verdict is None or verdict is not last:
+                return False
+        return True
 
     def forget(self) -> None:
         """Report everything again."""
@@ -234,32 +258,6 @@ class _Plan:
                 )
             )
         return outcomes
-
-
-def _hopeless(structure: Structure, plan: _Plan, books: Sequence[tuple[BookView, BookView]]) -> Sight | None:
-    """Return why not even the best prices and the largest size could be enough, by the cheapest bound."""
-    fees = []
-    px = []
-    slip_px = []
-    for market, (yes, no) in zip(plan.gate.legs, books, strict=True):
-        ask = yes.best_ask_px_e6 if structure is Structure.LONG else no.best_ask_px_e6
-        if market.fee is None or (ask >= E6 and structure is Structure.SHORT):
-            continue  # nobody bids for this outcome: it is left out of the set
-        worse = min(ask + plan.params.slippage_ticks * market.tick_e6, max(ask, E6 - market.tick_e6))
-        px.append(ask)
-        fees.append(unit_fee_floor_e6(market.fee, ask))
-        slip_px.append(worse + unit_fee_floor_e6(market.fee, worse))
-    gap = unit_gap_e6(structure, px)
-    if gap <= 0:
-        return Sight(structure, Verdict.NO_GAP, f"gap {format_e6(gap)} a share")
-    if gap <= sum(fees):
-        return Sight(structure, Verdict.SUB_FEE, f"gap {format_e6(gap)}, fees {format_e6(sum(fees))} a share")
-    after_slip = unit_gap_e6(structure, slip_px)
-    most_usd = after_slip * (plan.params.max_size_qty_e6 // E6)
-    if most_usd <= plan.params.safety_margin_usd_e6 + plan.params.min_profit_usd_e6 - 1:
-        detail = f"{format_e6(after_slip)} a share after fees and slippage"
-        return Sight(structure, Verdict.BELOW_MIN_PROFIT, detail)
-    return None
 
 
 def _untrue(
