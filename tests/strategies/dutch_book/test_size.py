@@ -11,11 +11,11 @@ from overround.core.market import FeeSchedule
 from overround.core.units import E6, parse_e6
 from overround.strategies.dutch_book.certify import limits_of
 from overround.strategies.dutch_book.params import DutchParams
+from overround.strategies.dutch_book.search import Search
 from overround.strategies.dutch_book.size import (
     Ladder,
     Leg,
     Outcome,
-    Search,
     Sized,
     Structure,
     lot_shares,

@@ -188,7 +188,8 @@ def test_metadata_decides_anew_but_remembers_the_last_basket() -> None:
     assert reasons(strategy.decide(view, "ev")) == ["non_exhaustive", "no_gap"]
     view.events["ev"] = make_event(list(view.markets.values()))
     strategy.scopes(view.markets, view.events)
-    assert strategy.decide(view, "ev") is None
+    assert reasons(strategy.decide(view, "ev")) == ["cooldown", "no_gap"]
+    assert strategy.decide(view.at(1_000), "ev") is None
 
 
 def test_defaults_ask_for_fifty_cents_after_slippage_and_margin() -> None:
@@ -199,3 +200,18 @@ def test_defaults_ask_for_fifty_cents_after_slippage_and_margin() -> None:
     basket = only_basket(decision)
     assert {leg.limit_px_e6 for leg in basket.legs} == {500_000, 450_000}
     assert basket.profit_usd_e6 >= 600_000
+
+
+def test_a_busy_event_that_is_refused_is_left_alone_for_a_moment() -> None:
+    view = event_view(LONG)
+    strategy = started(view, bare(min_profit_usd_e6=9 * E6))
+    refused = strategy.decide(view, "ev")
+    assert reasons(refused) == ["below_min_profit", "no_gap"]
+    assert refused is not None
+    assert refused.recheck_ts_ns == NOW_NS + 50_000_000
+    # A better book within the pause is looked at when the pause is over.
+    view.at(49).books["y0"].asks = {450_000: 200 * E6}
+    view.books["n0"].bids = {550_000: 200 * E6}
+    view.books["y0"].bids, view.books["n0"].asks = {440_000: E6}, {560_000: E6}
+    assert strategy.decide(view, "ev") is None
+    assert only_basket(strategy.decide(view.at(50), "ev")).profit_usd_e6 >= 9 * E6

@@ -19,10 +19,10 @@ import msgspec
 from overround.core.strategy import BookView
 from overround.core.units import E6, format_e6, format_usd
 from overround.strategies.dutch_book.params import DutchParams
+from overround.strategies.dutch_book.search import Search
 from overround.strategies.dutch_book.size import (
     Limits,
     Outcome,
-    Search,
     Sized,
     Structure,
     unit_fee_floor_e6,

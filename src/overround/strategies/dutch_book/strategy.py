@@ -31,6 +31,12 @@ from overround.strategies.dutch_book.size import Outcome, Structure
 from overround.strategies.dutch_book.terms import Terms
 
 NAME: Final = "dutch_book"
+DEAR: Final = frozenset(
+    {Verdict.SUB_LOT, Verdict.BELOW_MIN_PROFIT, Verdict.NO_CAPITAL, Verdict.LEGGING_REJECT}
+)
+"""Verdicts that may take a search over all sizes."""
+PAUSE_NS: Final = 50_000_000
+"""How long to leave an event alone after such a look, so that a busy one cannot eat the loop."""
 
 
 class DutchBook:
@@ -101,11 +107,20 @@ class DutchBook:
 
     def _look(self, view: View, plan: "_Plan", asks: int, bids: int) -> Decision | None:
         """Return what an apparent gap is worth."""
+        seen = plan.stamp(view)
+        if seen == plan.acted_on or view.ts_ns < plan.pause_until_ts_ns:
+            return None
         long = _no_sight(Structure.LONG, asks) if asks >= E6 else self._side(view, plan, Structure.LONG)
         short = _no_sight(Structure.SHORT, bids) if bids <= E6 else self._side(view, plan, Structure.SHORT)
         for sight in (long, short):
             if sight.acted_on:
+                plan.acted_on = seen
                 return self._act(view, plan, sight, (long, short))
+        if Verdict.COOLDOWN in {long.verdict, short.verdict}:
+            return plan.report((long, short), plan.ready_ts_ns)
+        if not DEAR.isdisjoint((long.verdict, short.verdict)):
+            plan.pause_until_ts_ns = view.ts_ns + PAUSE_NS
+            return plan.report((long, short), plan.pause_until_ts_ns)
         return plan.report((long, short))
 
     def _side(self, view: View, plan: "_Plan", structure: Structure) -> Sight:
@@ -125,35 +140,33 @@ class DutchBook:
             return Sight(structure, Verdict.RULES_CHANGED, "resolution texts changed")
         if (untrue := _untrue(structure, plan, books, view.ts_ns)) is not None:
             return untrue
+        if any(view.own_orders(token_id) for token_id in plan.tokens):
+            return Sight(structure, Verdict.BASKET_OPEN)
+        if view.ts_ns < plan.ready_ts_ns:
+            return Sight(structure, Verdict.COOLDOWN)
         outcomes = plan.outcomes(view, structure, books)
         if outcomes is None:
             return Sight(structure, Verdict.NOT_LIVE, "metadata is changing")
         return evaluate(structure, outcomes, params, view.free_cash_e6(), gate.left_out, terms.granted)
 
-    def _act(self, view: View, plan: "_Plan", sight: Sight, both: tuple[Sight, Sight]) -> Decision | None:
-        """Return the decision to trade, unless an earlier basket stands in the way."""
-        structure = sight.structure
-        if any(view.own_orders(token_id) for token_id in plan.tokens):
-            return plan.report(_instead(both, Sight(structure, Verdict.BASKET_OPEN)))
-        ready_ts_ns = plan.last_basket_ts_ns + plan.params.cooldown_ms * 1_000_000
+    @staticmethod
+    def _act(view: View, plan: "_Plan", sight: Sight, both: tuple[Sight, Sight]) -> Decision | None:
+        """Return the decision to trade."""
         basket = _basket(view, plan, sight)
         if basket.key == plan.last_key:
             return None
-        if plan.last_key and view.ts_ns < ready_ts_ns:
-            return plan.report(_instead(both, Sight(structure, Verdict.COOLDOWN)), ready_ts_ns)
-        plan.last_key, plan.last_basket_ts_ns = basket.key, view.ts_ns
-        if self._on_basket is not None:
-            self._on_basket(plan.gate.event, sight, view.ts_ns)
+        plan.last_key = basket.key
+        plan.ready_ts_ns = view.ts_ns + plan.params.cooldown_ms * 1_000_000
         # A basket is news each time, even if the verdict before was the same.
-        return Decision(baskets=(basket,), findings=plan.findings(both, forced=structure))
+        return Decision(baskets=(basket,), findings=plan.findings(both, forced=sight.structure))
 
 
 class _Plan:
     """What is known of one event between two changes of metadata."""
 
     __slots__ = (
-        "_calm", "_reported", "forbidden", "gate", "last_basket_ts_ns", "last_key", "members", "params",
-        "quiet", "single", "terms", "tokens", "yes_ids",
+        "_calm", "_reported", "acted_on", "forbidden", "gate", "last_key", "members", "params",
+        "pause_until_ts_ns", "quiet", "ready_ts_ns", "single", "terms", "tokens", "yes_ids",
     )  # fmt: skip
 
     def __init__(
@@ -173,7 +186,13 @@ class _Plan:
         calm = refusal.verdict if refusal else Verdict.NO_GAP
         self._calm = (calm, calm)
         self.last_key: str = old.last_key if old else ""
-        self.last_basket_ts_ns: int = old.last_basket_ts_ns if old else 0
+        """Key of the last basket."""
+        self.ready_ts_ns: int = old.ready_ts_ns if old else 0
+        """When the cooldown after the last basket is over."""
+        self.pause_until_ts_ns = 0
+        """Until when an event that was refused after a dear look is left alone."""
+        self.acted_on: tuple[object, ...] = ()
+        """The books that the last basket was seen on."""
         self._reported: tuple[Verdict | None, Verdict | None] = (None, None)
         self.quiet = False
         """Whether the last report is what prices without a gap give."""
@@ -224,6 +243,11 @@ class _Plan:
         self._reported = (sights[0].verdict, sights[1].verdict)
         self.quiet = self._reported == self._calm
         return news
+
+    def stamp(self, view: View) -> tuple[object, ...]:
+        """Return what changes whenever a book of the event does."""
+        books = [view.book(token_id) for token_id in self.yes_ids]
+        return tuple((book.recv_ts_ns, book.snapshot_seq, book.live) if book else None for book in books)
 
     def books(self, view: View) -> list[tuple[BookView, BookView]] | None:
         """Return YES and NO book of each leg, or ``None`` if one is not tracked."""
@@ -281,12 +305,6 @@ def _no_sight(structure: Structure, sum_e6: int) -> Sight:
 
 def _both(verdict: Verdict, detail: str) -> tuple[Sight, Sight]:
     return Sight(Structure.LONG, verdict, detail), Sight(Structure.SHORT, verdict, detail)
-
-
-def _instead(both: tuple[Sight, Sight], new: Sight) -> tuple[Sight, Sight]:
-    """Return ``both`` with the sight of the same structure replaced."""
-    long, short = both
-    return (new, short) if new.structure is Structure.LONG else (long, new)
 
 
 def _finding(sight: Sight) -> Finding:
