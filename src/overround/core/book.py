@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from overround.core.events import Side
+from overround.core.market import Market
 
 if TYPE_CHECKING:
     from overround.core.witnesses import Doubt
@@ -60,6 +61,7 @@ class Book:
         "generation",
         "last_hash",
         "link",
+        "market",
         "mirror",
         "pending",
         "pending_lost_ts_ms",
@@ -68,14 +70,14 @@ class Book:
         "snapshot_ts_ms",
         "state",
         "stream",
-        "tick_e6",
         "token_id",
     )
 
-    def __init__(self, token_id: str, condition_id: str, tick_e6: int) -> None:
+    def __init__(self, token_id: str, market: Market) -> None:
         self.token_id = token_id
-        self.condition_id = condition_id
-        self.tick_e6 = tick_e6
+        self.condition_id = market.condition_id
+        self.market = market
+        """Metadata with the tick size now in force."""
         self.state = BookState.EMPTY
         self.stream = -1
         self.generation = -1

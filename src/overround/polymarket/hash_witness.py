@@ -2,35 +2,36 @@
 
 A snapshot's hash is checked from the frame's own text. A change's hash covers the whole book after its batch
 (all changes of one token and venue time), so it is checked when the next batch begins, and, because that
-costs far more than applying the change, only within a budget, or whenever another witness doubts the book.
+costs far more than applying the change, only within the decoder's budget, or while another witness doubts.
 
 The hash needs the last trade price, which the venue often publishes only after the book that hashed it. A
 hash that fits no known candidate therefore waits for the next prints; ``check_all`` (the checker's mode)
-tries every price instead and checks every batch.
+tries every price instead.
 
-Invariants: bounded memory per market; a failed hash alone only opens a doubt (core.witnesses).
+Invariants: bounded memory per market; a failed hash alone only opens a doubt (core.witnesses). Knows no
+frames beyond a book's own fields.
 """
 
 from collections.abc import Callable
+from hashlib import sha1
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
 from overround.core.books import Book, Books
+from overround.core.market import Market
 from overround.core.units import format_e6
 from overround.polymarket.book_hash import finish, hash_prefix, last_trade_candidates, side_text
+from overround.polymarket.wire import BookFrame, BookHead
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
 ALL_LAST_TRADES: Final = ("", "0.5", *(f"0.{mills:03d}" for mills in range(1, 1000)))
-VENUE_TICKS: Final = ("0.01", "0.001", "0.1", "0.005", "0.0025", "0.0001")
+KNOWN_PER_MARKET: Final = 4
 WAITING_PER_MARKET: Final = 8
 PRINTS_TO_TRY: Final = 3
 """A waiting hash that the next three trade prints do not explain has failed."""
-
-LEVELS_PER_SECOND: Final = 2_000
-"""Default budget for change hashes, in hashed levels per second of receive time (about 0.1 % of a core)."""
 
 
 class HashCheck(msgspec.Struct, frozen=True):
@@ -57,13 +58,44 @@ class _Waiting:
 
 
 class _MarketTexts:
-    """What the hash of one market's books needs beside the levels."""
+    """What the hash of one market's books needs beside the levels and the time."""
 
-    __slots__ = ("candidates", "waiting")
+    __slots__ = ("candidates", "heads", "market", "min_size", "tail", "tick", "waiting")
 
-    def __init__(self) -> None:
-        self.candidates: tuple[str, ...] = ()
+    def __init__(self, market: Market) -> None:
+        self.candidates: list[str] = []
+        """Last trade prices in the order they are tried."""
         self.waiting: list[_Waiting] = []
+        self.heads = {
+            token_id: f'{{"market":"{market.condition_id}","asset_id":"{token_id}","timestamp":"'.encode()
+            for token_id in market.token_ids()
+        }
+        self.take(market)
+
+    def take(self, market: Market) -> None:
+        """Take over changed metadata."""
+        self.market = market
+        self.min_size = format_e6(market.min_size_e6)
+        self.tick = format_e6(market.tick_e6)
+        self._write_tail()
+
+    def prefer(self, text: str) -> None:
+        """Try this last trade price first from now on."""
+        if self.candidates and self.candidates[0] == text:
+            return
+        others = [other for other in self.candidates if other != text]
+        self.candidates = [text, *others[: KNOWN_PER_MARKET - 1]]
+        self._write_tail()
+
+    def _write_tail(self) -> None:
+        """Render everything after the levels, for the candidate tried first."""
+        flag = "true" if self.market.neg_risk else "false"
+        self.tail = (
+            f',"min_order_size":"{self.min_size}","tick_size":"{self.tick}","neg_risk":{flag},'
+            f'"last_trade_price":"{self.candidates[0]}"}}'.encode()
+            if self.candidates
+            else b""
+        )
 
 
 class HashWitness:
@@ -74,167 +106,148 @@ class HashWitness:
         books: Books,
         *,
         check_all: bool = False,
-        levels_per_second: int = LEVELS_PER_SECOND,
         observer: Callable[[HashCheck], None] | None = None,
     ) -> None:
         self._books = books
         self._check_all = check_all
-        self._levels_per_second = levels_per_second
         self._observer = observer
         self._texts: dict[str, _MarketTexts] = {}
-        self._credit_levels = 0
-        self._credit_ts_ns = 0
 
-    # --- snapshots --------------------------------------------------------------------------------
-
-    def snapshot(  # noqa: PLR0913 - the fields of the venue's record
-        self,
-        book: Book,
-        timestamp: str,
-        bids_text: bytes,
-        asks_text: bytes,
-        claimed: str,
-        ts_ns: int,
-        *,
-        min_order_size: str | None,
-        tick_size: str | None,
-        neg_risk: bool | None,
-        last_trade_price: str | None,
+    def snapshot(
+        self, book: Book, head: BookHead | BookFrame, bids_text: bytes, asks_text: bytes, ts_ns: int
     ) -> None:
         """Check the hash of one ``book`` frame; what the frame lacks comes from the market's metadata."""
-        texts = self._texts.get(book.condition_id)
-        if texts is None:
-            texts = self._texts[book.condition_id] = _MarketTexts()
-        if last_trade_price is not None:
-            _prefer(texts, last_trade_price)
-        market = self._books.market_of(book.token_id)
+        texts = self._texts_of(book)
+        ts_ms = head.timestamp
+        if head.last_trade_price is not None:
+            texts.prefer(head.last_trade_price)
+        if head.tick_size is None and head.min_order_size is None and head.neg_risk is None and texts.tail:
+            # Nearly every snapshot: one hash over known texts.
+            text = b'%b%d","hash":"","bids":%b,"asks":%b%b' % (
+                texts.heads[book.token_id],
+                ts_ms,
+                bids_text,
+                asks_text,
+                texts.tail,
+            )
+            if sha1(text).hexdigest() == head.hash:
+                self._books.tally.snapshot_hash_ok += 1
+                self._report(book, ts_ms, ok=True, is_snapshot=True)
+                return
         prefix = hash_prefix(
-            market.condition_id,
+            book.condition_id,
             book.token_id,
-            timestamp,
+            str(ts_ms),
             bids_text,
             asks_text,
-            format_e6(market.min_size_e6) if min_order_size is None else min_order_size,
-            format_e6(book.tick_e6) if tick_size is None else tick_size,
-            neg_risk=market.neg_risk if neg_risk is None else neg_risk,
+            texts.min_size if head.min_order_size is None else head.min_order_size,
+            texts.tick if head.tick_size is None else head.tick_size,
+            neg_risk=book.market.neg_risk if head.neg_risk is None else head.neg_risk,
         )
-        self._judge(texts, book, prefix, claimed, int(timestamp), ts_ns, is_snapshot=True)
-
-    # --- batches ----------------------------------------------------------------------------------
+        self._judge(_Waiting(book, prefix, head.hash, ts_ms, is_snapshot=True), texts, ts_ns)
 
     def batch(self, book: Book, ts_ns: int) -> None:
         """Check the book as it stands against the hash of its last batch, which must be complete."""
-        if not book.last_hash:
-            return
-        texts = self._texts.get(book.condition_id)
-        if texts is None:
-            texts = self._texts[book.condition_id] = _MarketTexts()
-        market = self._books.market_of(book.token_id)
-        prefix = hash_prefix(
-            market.condition_id,
-            book.token_id,
-            str(book.exchange_ts_ms),
-            side_text(book.bids, descending=False),
-            side_text(book.asks, descending=True),
-            format_e6(market.min_size_e6),
-            format_e6(book.tick_e6),
-            neg_risk=market.neg_risk,
+        texts = self._texts_of(book)
+        waiting = _Waiting(
+            book, self._prefix(book, texts), book.last_hash, book.exchange_ts_ms, is_snapshot=False
         )
-        self._judge(texts, book, prefix, book.last_hash, book.exchange_ts_ms, ts_ns, is_snapshot=False)
+        self._judge(waiting, texts, ts_ns)
 
-    def afford(self, book: Book, ts_ns: int) -> bool:
-        """Take the cost of one check from the budget; False if it is spent."""
-        if ts_ns > self._credit_ts_ns:
-            earned = (ts_ns - self._credit_ts_ns) * self._levels_per_second // 1_000_000_000
-            if earned:
-                self._credit_levels = min(self._credit_levels + earned, self._levels_per_second)
-                self._credit_ts_ns = ts_ns
-        cost = len(book.bids) + len(book.asks)
-        if self._credit_levels < cost:
-            return False
-        self._credit_levels -= cost
-        return True
-
-    # --- prints -----------------------------------------------------------------------------------
+    def reconsider(self, book: Book) -> None:
+        """Withdraw a doubt if the book, as it stands, has the last hash the venue gave for it."""
+        texts = self._texts_of(book)
+        prefix = self._prefix(book, texts)
+        candidates = ALL_LAST_TRADES if self._check_all else texts.candidates
+        if any(finish(prefix, text) == book.last_hash for text in candidates):
+            self._books.agree(book, "hash", book.exchange_ts_ms)
 
     def trade(self, condition_id: str, px_e6: int, ts_ns: int) -> None:
         """Learn the candidates a trade print gives, and judge the hashes that waited for it."""
         texts = self._texts.get(condition_id)
-        if texts is None:
-            texts = self._texts[condition_id] = _MarketTexts()
-        if px_e6 % 1000:
+        if texts is None or px_e6 % 1000:
             return
         fresh = last_trade_candidates(px_e6)
-        waiting, texts.waiting = texts.waiting, []
-        for each in waiting:
+        still_waiting = []
+        for each in texts.waiting:
             hit = next((text for text in fresh if finish(each.prefix, text) == each.claimed), None)
             each.tries += 1
             if hit is not None:
-                _prefer(texts, hit)
-                self._verdict(each.book, each.ts_ms, ts_ns, ok=True, is_snapshot=each.is_snapshot)
+                texts.prefer(hit)
+                self._verdict(each, ts_ns, ok=True)
             elif each.tries >= PRINTS_TO_TRY:
-                self._verdict(each.book, each.ts_ms, ts_ns, ok=False, is_snapshot=each.is_snapshot)
+                self._verdict(each, ts_ns, ok=False)
             else:
-                texts.waiting.append(each)
-        for text in fresh:
-            if text not in texts.candidates:
-                texts.candidates = (*texts.candidates[:1], *fresh)
-                break
+                still_waiting.append(each)
+        texts.waiting = still_waiting
+        known = texts.candidates
+        if fresh[0] not in known or fresh[1] not in known:
+            texts.candidates = list(dict.fromkeys((*known[:1], *fresh)))
+            if not known:
+                texts.prefer(fresh[0])
 
-    def forget(self, condition_id: str) -> None:
-        """Drop what is known about a market."""
-        self._texts.pop(condition_id, None)
+    def _texts_of(self, book: Book) -> _MarketTexts:
+        texts = self._texts.get(book.condition_id)
+        if texts is None:
+            texts = self._texts[book.condition_id] = _MarketTexts(book.market)
+        elif texts.market is not book.market:
+            texts.take(book.market)
+        return texts
 
-    # --- verdicts ---------------------------------------------------------------------------------
+    @staticmethod
+    def _prefix(book: Book, texts: _MarketTexts) -> "_Hash":
+        return hash_prefix(
+            book.condition_id,
+            book.token_id,
+            str(book.exchange_ts_ms),
+            side_text(book.bids, descending=False),
+            side_text(book.asks, descending=True),
+            texts.min_size,
+            texts.tick,
+            neg_risk=book.market.neg_risk,
+        )
 
-    def _judge(
-        self,
-        texts: _MarketTexts,
-        book: Book,
-        prefix: "_Hash",
-        claimed: str,
-        ts_ms: int,
-        ts_ns: int,
-        *,
-        is_snapshot: bool,
-    ) -> None:
-        for index, text in enumerate(texts.candidates):
-            if finish(prefix, text) == claimed:
-                if index:
-                    _prefer(texts, text)
-                self._verdict(book, ts_ms, ts_ns, ok=True, is_snapshot=is_snapshot)
+    def _judge(self, hashed: _Waiting, texts: _MarketTexts, ts_ns: int) -> None:
+        candidates = ALL_LAST_TRADES if self._check_all else ()
+        for text in (*texts.candidates, *candidates):
+            if finish(hashed.prefix, text) == hashed.claimed:
+                texts.prefer(text)
+                self._verdict(hashed, ts_ns, ok=True)
                 return
         if self._check_all:
-            hit = next((text for text in ALL_LAST_TRADES if finish(prefix, text) == claimed), None)
-            if hit is not None:
-                _prefer(texts, hit)
-            self._verdict(book, ts_ms, ts_ns, ok=hit is not None, is_snapshot=is_snapshot)
+            self._verdict(hashed, ts_ns, ok=False)
             return
-        if len(texts.waiting) >= WAITING_PER_MARKET:
-            oldest = texts.waiting.pop(0)
-            if oldest.is_snapshot:
-                self._books.counters.snapshot_hash_unverified += 1
-        texts.waiting.append(_Waiting(book, prefix, claimed, ts_ms, is_snapshot=is_snapshot))
+        texts.waiting.append(hashed)
+        if len(texts.waiting) > WAITING_PER_MARKET:
+            # A snapshot proves more than a batch, whose failure is mostly the disorder of the feed.
+            batch = next((each for each in texts.waiting if not each.is_snapshot), texts.waiting[0])
+            texts.waiting.remove(batch)
+            self._give_up(batch, texts, ts_ns)
 
-    def _verdict(self, book: Book, ts_ms: int, ts_ns: int, *, ok: bool, is_snapshot: bool) -> None:
-        counters = self._books.counters
-        if is_snapshot:
-            if ok:
-                counters.snapshot_hash_ok += 1
-            else:
-                counters.snapshot_hash_failed += 1
+    def _give_up(self, hashed: _Waiting, texts: _MarketTexts, ts_ns: int) -> None:
+        """Judge a hash that no print explained in time; without any known price it proves nothing."""
+        if hashed.is_snapshot:
+            self._books.tally.snapshot_hash_unverified += 1
+        elif texts.candidates:
+            self._verdict(hashed, ts_ns, ok=False)
+
+    def _verdict(self, hashed: _Waiting, ts_ns: int, *, ok: bool) -> None:
+        counters = self._books.tally
+        book = hashed.book
+        if hashed.is_snapshot:
+            counters.snapshot_hash_ok += ok
+            counters.snapshot_hash_failed += not ok
         else:
             counters.batch_hash_checked += 1
             counters.batch_hash_ok += ok
         if ok:
-            self._books.agree(book, "hash", ts_ms)
+            self._books.agree(book, "hash", hashed.ts_ms)
         else:
-            self._books.contradict(book, "hash", ts_ms, ts_ns, f"hash of {ts_ms} is not that of our levels")
+            detail = f"hash of {hashed.ts_ms} is not that of our levels"
+            self._books.contradict(book, "hash", hashed.ts_ms, ts_ns, detail)
+        self._report(book, hashed.ts_ms, ok=ok, is_snapshot=hashed.is_snapshot)
+
+    def _report(self, book: Book, ts_ms: int, *, ok: bool, is_snapshot: bool) -> None:
         if self._observer is not None:
             kind: Literal["snapshot", "batch"] = "snapshot" if is_snapshot else "batch"
             self._observer(HashCheck(book.token_id, kind, ts_ms, ok))
-
-
-def _prefer(texts: _MarketTexts, text: str) -> None:
-    """Put a last trade price that was right first; the two newest others stay."""
-    texts.candidates = (text, *[other for other in texts.candidates if other != text][:3])
