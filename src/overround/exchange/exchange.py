@@ -270,7 +270,7 @@ class Exchange:
         buying = request.side is Side.BUY
         if liquidity is Liquidity.MAKER:
             wanted_usd_e6, wanted_qty_e6 = order.wanted_reservation()
-            # What is left of the old reservation is enough; a fee bound rounded anew might not fit in it.
+            # What is left of the old reservation is enough; the rest rounded anew might be a millionth more.
             kept_usd_e6 = min(wanted_usd_e6, order.reserved_usd_e6 - usd_e6) if buying else 0
             self._reserve(order, kept_usd_e6, wanted_qty_e6)
         leg = Leg(
@@ -301,6 +301,7 @@ class Exchange:
 
     def _rest(self, order: Order, market: Market, now_ns: int) -> None:
         usd_e6, qty_e6 = order.wanted_reservation()
+        # The balance check has shown that there is enough; rounding the rest anew must not ask for more.
         available_usd_e6 = self._accounts[order.request.account_id].available_usd_e6()
         self._reserve(order, min(usd_e6, available_usd_e6), qty_e6)
         shown = self._world.shown(order.condition_id)

@@ -216,17 +216,15 @@ class Order:
     def wanted_reservation(self) -> tuple[int, int]:
         """Return the dollars and shares that the rest of the order may still need.
 
-        A purchase needs its notional and the bound of the fee, even if post-only (protocol sheet 3.7); the
-        notional is what the whole order may pay less what it has paid, so that no millionth is missing.
+        A purchase needs its notional and the bound of the fee, even if post-only (protocol sheet 3.7).
         """
         rest_e6 = self.remaining_qty_e6
         if self.request.side is Side.SELL:
             return 0, rest_e6
         if not rest_e6:
             return 0, 0
-        whole_e12 = self.notional_e12 + self.request.px_e6 * rest_e6
-        fee_e6 = taker_fee_bound_usd_e6(self.fee, rest_e6, notional_up_e6(self.request.px_e6, rest_e6))
-        return self.usd_of_e6(whole_e12) - self.usd_of_e6(self.notional_e12) + fee_e6, 0
+        usd_e6 = notional_up_e6(self.request.px_e6, rest_e6)
+        return usd_e6 + taker_fee_bound_usd_e6(self.fee, rest_e6, usd_e6), 0
 
     def needed_on_arrival(self) -> tuple[int, int]:
         """Return the dollars and shares that the account must have available before the order is matched."""
