@@ -138,7 +138,7 @@ class Exchange:
         market = self._world.market_of(request.token_id)
         if market is None or request.post_only or not (market.seconds_delay or market.taker_delay):
             return 0
-        if not self._marketable(self._new_order(request, market, FREE), now_ns):
+        if not self._plan(self._new_order(request, market, FREE), now_ns).takes:
             return 0
         return market.seconds_delay * SECOND_NS if market.seconds_delay else self._config.taker_delay_ns
 
@@ -198,9 +198,6 @@ class Exchange:
         makers = self.resting(order.condition_id).side(side)
         shown = self._world.shown(order.condition_id)
         return plan(order, makers, self._impact.available(shown, order.condition_id, side, now_ns))
-
-    def _marketable(self, order: Order, now_ns: int) -> bool:
-        return bool(self._plan(order, now_ns).takes)
 
     @staticmethod
     def _match_refusal(order: Order, proposal: Plan) -> Refusal | None:
