@@ -23,7 +23,7 @@ from overround.ops.config import Config
 from overround.polymarket.decoder import MarketDecoder
 from overround.runtime.observer import BackgroundWriter, Observer, ObserverSettings
 from overround.runtime.paper import PaperVenue
-from overround.runtime.ports import NoJournal, NoTape, TapeSink
+from overround.runtime.ports import NoJournal, NoTape, NullVenue, TapeSink
 from overround.runtime.recovery import fold, open_gate
 from overround.runtime.sequencer import Sequencer, Step
 from overround.storage.engine import DATABASE_NAME
@@ -49,6 +49,16 @@ class Run(msgspec.Struct):
         """The engine of this run."""
         return self.sequencer.engine
 
+    def totals(self) -> dict[str, int]:
+        """Return how much there was so far, for a line of progress."""
+        return {
+            "frames": self.sequencer.frames,
+            "commands": self.engine.command_count,
+            "orders": len(self.engine.orders),
+            "open": self.engine.orders.open_count(),
+            "baskets": len(self.engine.execution.baskets),
+        }
+
 
 def store_path(config: Config) -> Path:
     """Return the database file of a configuration's data directory."""
@@ -68,9 +78,13 @@ def strategies_of(config: Config) -> list[Strategy]:
     ]
 
 
-def new_engine(config: Config) -> Engine:
-    """Return an empty engine for a configuration: the same for every run and for every replay of it."""
-    return Engine(strategies_of(config), MarketDecoder, config.risk.limits())
+def new_engine(config: Config, strategies: Sequence[Strategy] | None = None) -> Engine:
+    """Return an empty engine for a configuration: the same for every run and for every replay of it.
+
+    ``strategies`` replaces those of the configuration.
+    """
+    chosen = strategies if strategies is not None else strategies_of(config)
+    return Engine(chosen, MarketDecoder, config.risk.limits())
 
 
 def simulation_of(config: Config) -> SimulationConfig:
@@ -128,18 +142,24 @@ def open_run(config: Config, metadata: Sequence[Fact], now_ns: int) -> Iterator[
         observer.finish(sequencer.ts_ns)
 
 
-@contextmanager
-def open_backtest(config: Config, metadata: Sequence[Fact], now_ns: int) -> Iterator[Run]:
-    """Open a run in memory: no journal, no tape, nothing left behind."""
-    engine = new_engine(config)
+def open_backtest(
+    config: Config, metadata: Sequence[Fact], now_ns: int, strategies: Sequence[Strategy] | None = None
+) -> Sequencer:
+    """Return a sequencer in memory with its gate open: no journal, no tape, nothing left behind."""
+    engine = new_engine(config, strategies)
     sequencer = Sequencer(engine, paper_venue(config, engine), NoJournal(), NoTape(), 1, 0)
     _begin(config, sequencer, "backtest", metadata, now_ns)
-    yield Run("backtest", sequencer, lambda _step: None)
+    return sequencer
 
 
-def _begin(
-    config: Config, sequencer: Sequencer, run_id: str, metadata: Sequence[Fact], now_ns: int
-) -> Step:
+def open_shadow(config: Config, metadata: Sequence[Fact], now_ns: int) -> Sequencer:
+    """Return a sequencer in memory whose commands nobody carries out."""
+    sequencer = Sequencer(new_engine(config), NullVenue(), NoJournal(), NoTape(), 1, 0)
+    _begin(config, sequencer, "shadow", metadata, now_ns)
+    return sequencer
+
+
+def _begin(config: Config, sequencer: Sequencer, run_id: str, metadata: Sequence[Fact], now_ns: int) -> Step:
     loaded = ConfigLoaded(config.digest(), msgspec.json.encode(config.redacted()).decode())
     started = RunStarted(run_id, __version__, config.mode)
     cash_usd_e6 = config.relayer.simulation.starting_cash_usd_e6

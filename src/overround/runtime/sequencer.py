@@ -23,6 +23,8 @@ from overround.core.events import (
     EventListed,
     Fact,
     MarketListed,
+    RunEnded,
+    RunStarted,
     StreamDown,
     StreamUp,
     SubscriptionChanged,
@@ -37,7 +39,7 @@ from overround.storage.tape_notes import fact_note
 
 BORDER_PAYLOAD = b""
 
-NOTED = (MarketListed, EventListed, StreamUp, StreamDown, SubscriptionChanged)
+NOTED = (RunStarted, RunEnded, MarketListed, EventListed, StreamUp, StreamDown, SubscriptionChanged)
 """Facts that are also noted on the tape, so that a tape alone can be replayed and backtested."""
 
 

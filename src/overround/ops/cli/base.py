@@ -15,10 +15,30 @@ from rich.console import Console
 from rich.table import Table
 
 from overround.ops.config_errors import ConfigError
+from overround.ops.mistakes import BadInput, Problem
 from overround.storage.errors import StoreError
 from overround.storage.import_source import ImportFormatError
 from overround.storage.lock import AlreadyRunning
 from overround.storage.tape import TapeError
+
+__all__ = [
+    "BAD_INPUT",
+    "MISTAKES",
+    "OK",
+    "PROBLEM",
+    "BadInput",
+    "ConfigOption",
+    "JsonOption",
+    "Problem",
+    "ProfileOption",
+    "err",
+    "existing_file",
+    "out",
+    "print_json",
+    "print_pairs",
+    "print_table",
+    "run_app",
+]
 
 OK = 0
 PROBLEM = 1
@@ -37,17 +57,6 @@ ProfileOption = Annotated[
     str | None, typer.Option("--profile", "-p", help="Profile laid over the file, e.g. paper.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-
-
-class BadInput(Exception):
-    """Something a person gave cannot be used; the text is ``<path or option>: <what> (<value>): <remedy>``."""
-
-    def __init__(self, where: object, what: str, value: object, remedy: str) -> None:
-        super().__init__(" ".join(f"{where}: {what} ({value}): {remedy}".split()))
-
-
-class Problem(Exception):
-    """The command did its work and found a problem; the text says which (exit code 1)."""
 
 
 def run_app(app: typer.Typer) -> NoReturn:

@@ -1,0 +1,105 @@
+"""What a path on the command line holds: a tape, a service's data directory, or a recording.
+
+Invariants: a source can be read any number of times; what is neither tape nor recording is an error that
+says what it is. Knows no engine.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from overround.ops.market_files import describes_markets
+from overround.ops.mistakes import BadInput
+from overround.storage.engine import DATABASE_NAME
+from overround.storage.import_source import ImportFormatError
+from overround.storage.importers import open_recording
+from overround.storage.tape import FRAME, TapeReader, TapeRecord
+from overround.storage.tape_format import SEGMENT_MAGIC
+from overround.storage.tape_notes import STREAM_USER
+
+MARKET_SUFFIXES: Final = (".markets.json", ".markets.jsonl", ".markets.json.zst")
+COMMON_MARKETS: Final = "markets.gamma.json"
+TAPE_NAME: Final = "tape"
+
+
+class RecordedSource(NamedTuple):
+    """Records of a tape or a recording, and what it is called."""
+
+    path: Path
+    form: str
+    """``tape``, or the recording's format."""
+    records: Iterable[TapeRecord]
+    """Can be iterated again and again."""
+    torn: tuple[str, ...] = ()
+    """What was cut off at a tape's end."""
+
+    @property
+    def is_tape(self) -> bool:
+        """Whether it is a tape of this program."""
+        return self.form == "tape"
+
+
+class MarketFrames:
+    """The frames of a source that came over market streams or REST."""
+
+    def __init__(self, records: Iterable[TapeRecord]) -> None:
+        self._records = records
+
+    def __iter__(self) -> Iterator[TapeRecord]:
+        for record in self._records:
+            if record.kind == FRAME and record.stream != STREAM_USER:
+                yield record
+
+
+def open_source(path: Path) -> RecordedSource:
+    """Open a tape (directory, segment, or data directory) or any recording that ``import`` understands.
+
+    Raises ``TapeError``, ``ImportFormatError`` or ``BadInput``.
+    """
+    if not path.exists():
+        raise BadInput(path, "no such file or directory", path.name, "give a tape or a recording that exists")
+    if path.is_dir():
+        return _tape(data_tape(path) or path)
+    with path.open("rb") as file:
+        magic = file.read(len(SEGMENT_MAGIC))
+    # Too short to be a whole magic number: a tape whose beginning is cut says so itself.
+    if magic and SEGMENT_MAGIC.startswith(magic):
+        return _tape(path)
+    try:
+        recording = open_recording(path)
+        next(iter(recording), None)
+    except ImportFormatError:
+        if describes_markets(path):
+            raise BadInput(
+                path,
+                "holds market metadata and no book",
+                "its best prices are no order books",
+                "give a recording here, and this file with --markets",
+            ) from None
+        raise
+    return RecordedSource(path, recording.format, recording)
+
+
+def data_tape(path: Path) -> Path | None:
+    """Return the tape in a service's data directory, ``None`` if ``path`` is none."""
+    tape = path / TAPE_NAME
+    return tape if (path / DATABASE_NAME).exists() and tape.is_dir() else None
+
+
+def beside(path: Path) -> Path | None:
+    """Return the file with the markets of a recording that lies beside it, if there is one."""
+    name = path.name.removesuffix(".zst").removesuffix(".gz")
+    stems = {name, name.rpartition(".")[0]}
+    candidates = [
+        path.with_name(stem + suffix) for stem in sorted(filter(None, stems)) for suffix in MARKET_SUFFIXES
+    ]
+    candidates.append(path.with_name(COMMON_MARKETS))
+    return next((each for each in candidates if each.is_file() and each != path), None)
+
+
+def _tape(path: Path) -> RecordedSource:
+    reader = TapeReader(path)
+    torn = tuple(
+        f"{cut.path.name}: {cut.lost_bytes} bytes cut off ({cut.reason})" for cut in reader.info().torn
+    )
+    return RecordedSource(path, "tape", reader, torn)
