@@ -147,6 +147,32 @@ def test_a_refused_quote_is_counted_and_tried_again_when_it_may_pass() -> None:
     assert [o.px_e6 for o in submitted(driver.decide())] == [600_000]
 
 
+def test_a_refused_quote_is_tried_again_although_the_strategy_says_no_change() -> None:
+    strategy = Scripted()
+    strategy.script["m"] = Decision((quote(600_000),))
+    driver = Driver(strategy)
+    assert driver.start() == []
+    strategy.script.clear()
+    driver.book(market(), {400_000: E6}, {590_000: E6})
+    assert driver.decide() == []
+    driver.book(market(), {400_000: E6}, {650_000: E6})
+    assert [o.px_e6 for o in submitted(driver.decide())] == [600_000]
+    driver.book(market(), {400_000: E6}, {660_000: E6})
+    assert driver.decide() == []
+    assert driver.engine.execution.settled(("s", "m"))
+
+
+def test_a_refused_basket_is_tried_again_although_the_strategy_says_no_change() -> None:
+    strategy = Scripted("dutch", by_event=EVENT)
+    strategy.script["e"] = Decision(baskets=(gt5_basket(),))
+    driver = Driver(strategy, limits=GENEROUS)
+    assert driver.start(*legs(), cash_e6=150 * E6) == []
+    strategy.script.clear()
+    driver.fact(ev.Deposited(100 * E6, "test"))
+    driver.book(legs()[0], *GT5_BOOKS["a"])
+    assert len(submitted(driver.decide())) == 3
+
+
 def test_submissions_hold_at_most_the_venues_batch() -> None:
     names = [f"m{number:02}" for number in range(20)]
     strategy = Scripted()

@@ -119,14 +119,6 @@ class Engine:
         """Return the commands that follow from everything since the last call."""
         if self._routes_stale:
             self._reroute()
-        due = self._due
-        touched = self.books.touched
-        if touched:
-            routes = self._routes
-            for token_id in touched:
-                for scope in routes.get(token_id, ()):
-                    due[scope] = None
-            self.books.clear_touched()
         commands: list[Command] = []
         if self._unsynced:
             commands += self._unsynced.due(ts_ns)
@@ -136,14 +128,8 @@ class Engine:
         if self._cancel_all_reason is not None:
             commands += self._cancel_all(self._cancel_all_reason, ts_ns)
             self._cancel_all_reason = None
-        if due:
-            self._due = {}
-            for scope in due:
-                if scope in self._scopes:
-                    self._ask(scope, seq, ts_ns)
-            commands += self.execution.diff(due, seq, ts_ns)
-            for scope in due:
-                _set_or_drop(self._held_ns, scope, self.execution.next_change_ns(scope))
+        if self._due or self.books.touched:
+            commands += self._decide_due(seq, ts_ns)
         if commands:
             for command in commands:
                 self._commands.update(msgspec.json.encode(command))
@@ -154,19 +140,44 @@ class Engine:
         """Fold a journaled command into the state, without deciding anything."""
         self.execution.apply(command, ts_ns)
 
-    def _ask(self, scope: Scope, seq: int, ts_ns: int) -> None:
+    def _decide_due(self, seq: int, ts_ns: int) -> list[Command]:
+        """Ask the strategies about every scope that moved; compare wishes with reality where it matters."""
+        due, self._due = self._due, {}
+        stirred: dict[Scope, None] = {}
+        routes = self._routes
+        for token_id in self.books.touched:
+            for scope in routes.get(token_id, ()):
+                if scope not in due:
+                    stirred[scope] = None
+        self.books.clear_touched()
+        for scope in due:
+            if scope in self._scopes:
+                self._ask(scope, seq, ts_ns)
+        for scope in stirred:
+            if self._ask(scope, seq, ts_ns) or not self.execution.settled(scope):
+                due[scope] = None
+        if not due:
+            return []
+        commands = self.execution.diff(due, seq, ts_ns)
+        for scope in due:
+            _set_or_drop(self._held_ns, scope, self.execution.next_change_ns(scope))
+        return commands
+
+    def _ask(self, scope: Scope, seq: int, ts_ns: int) -> bool:
+        """Ask a strategy for its wishes; return whether they may have changed."""
         name, scope_id = scope
         view = self._views[name]
         view.seq, view.ts_ns = seq, ts_ns
         decision = self._strategies[name].decide(view, scope_id)
         if decision is None:
-            return
+            return False
         for finding in decision.findings:
             key = (name, scope_id, finding.reason)
             found = self.findings.get(key)
             self.findings[key] = Found(finding, 1 if found is None else found.count + 1, ts_ns)
         self.execution.wish(scope, decision)
         _set_or_drop(self._recheck_ns, scope, decision.recheck_ts_ns)
+        return True
 
     def _cancel_all(self, reason: str, ts_ns: int) -> list[Command]:
         """Cancel every order that may still trade and is not being canceled, UNKNOWN ones included."""

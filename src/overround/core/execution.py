@@ -89,6 +89,14 @@ class Execution:
         """Return the scopes with a basket under way."""
         return tuple(self._open_baskets)
 
+    def settled(self, scope: Scope) -> bool:
+        """Whether comparing again can bring nothing new, unless wishes, orders or the time change.
+
+        Not so while a basket is under way, a quote was refused, or limits hold something back.
+        """
+        desk = self._desks.get(scope)
+        return (desk is None or desk.settled) and scope not in self._open_baskets
+
     def next_change_ns(self, scope: Scope) -> int | None:
         """Return when a change that time holds back becomes possible, ``None`` if none is held back."""
         desk = self._desks.get(scope)
@@ -172,6 +180,7 @@ class Execution:
                 ids = tuple(order.client_order_id for order in cancels)
                 self._do(CancelOrders(ids, "wish changed"), now_ns, out)
             wanted += quotes
+        desk.settled = desk.held_until_ns is None
         if not wanted:
             return
         plan = plan_id(*scope, seq, "quotes")
@@ -180,6 +189,7 @@ class Execution:
             refusal = Refusal.UNKNOWN_MARKET if intent is None else review(intent, self._exposure)
             if intent is None or refusal is not None:
                 self.refusals[scope[0], str(refusal)] += 1
+                desk.settled = False
                 continue
             self._do(SubmitOrders((intent,)), now_ns, out)
 
@@ -221,6 +231,7 @@ class Execution:
             refusal = self._first_refusal(intents, now_ns) if well_formed(basket) else Refusal.BASKET_SHAPE
             if refusal is not None:
                 self.refusals[scope[0], refusal] += 1
+                self._desk(scope).settled = False
                 continue
             self._do(PlanBasket(scope[0], scope[1], plan, basket), now_ns, out)
             self._do(SubmitOrders(intents), now_ns, out)

@@ -34,6 +34,8 @@ class QuotingDesk:
         """Every token and side ever quoted here, so that withdrawn quotes are found again."""
         self.held_until_ns: int | None = None
         """When the earliest change held back by time becomes possible, ``None`` if none is."""
+        self.settled = False
+        """Whether the last comparison left nothing undone that a next one might do."""
         self._placed_ns: dict[Place, int] = {}
         self._cancels: deque[tuple[int, Place]] = deque()
 
