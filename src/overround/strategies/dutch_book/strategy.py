@@ -149,14 +149,15 @@ class DutchBook:
             return Sight(structure, Verdict.NOT_LIVE, "metadata is changing")
         return evaluate(structure, outcomes, params, view.free_cash_e6(), gate.left_out, terms.granted)
 
-    @staticmethod
-    def _act(view: View, plan: "_Plan", sight: Sight, both: tuple[Sight, Sight]) -> Decision | None:
+    def _act(self, view: View, plan: "_Plan", sight: Sight, both: tuple[Sight, Sight]) -> Decision | None:
         """Return the decision to trade."""
         basket = _basket(view, plan, sight)
         if basket.key == plan.last_key:
             return None
         plan.last_key = basket.key
         plan.ready_ts_ns = view.ts_ns + plan.params.cooldown_ms * 1_000_000
+        if self._on_basket is not None:
+            self._on_basket(plan.gate.event, sight, view.ts_ns)
         # A basket is news each time, even if the verdict before was the same.
         return Decision(baskets=(basket,), findings=plan.findings(both, forced=sight.structure))
 
