@@ -6,7 +6,7 @@ fills the inbox, and that is the caller's.
 """
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
@@ -30,6 +30,7 @@ from overround.storage.engine import DATABASE_NAME
 from overround.storage.journal import Journal
 from overround.storage.observations import Observations
 from overround.storage.projections import Projector
+from overround.storage.retention import RetentionPolicy, prune, prune_tape
 from overround.storage.tape import TapeWriter
 from overround.strategies.dutch_book.strategy import DutchBook
 from overround.strategies.spread_capture.strategy import SpreadCapture
@@ -38,11 +39,15 @@ NS_PER_S = 1_000_000_000
 
 
 class Run(msgspec.Struct):
-    """A run that is open: feed batches to ``sequencer`` and every step to ``on_step``."""
+    """A run that is open: feed batches to ``sequencer`` and every step to :meth:`on_step`."""
 
     run_id: str
     sequencer: Sequencer
-    on_step: Callable[[Step], None]
+    observer: Observer
+
+    def on_step(self, step: Step) -> None:
+        """Look at what a step did. Raises what writing it down raised."""
+        self.observer.on_step(step)
 
     @property
     def engine(self) -> Engine:
@@ -138,7 +143,7 @@ def open_run(config: Config, metadata: Sequence[Fact], now_ns: int) -> Iterator[
         )
         observer = _observer(config, engine, run_id, stack)
         observer.on_step(_begin(config, sequencer, run_id, metadata, now_ns))
-        yield Run(run_id, sequencer, observer.on_step)
+        yield Run(run_id, sequencer, observer)
         observer.finish(sequencer.ts_ns)
 
 
@@ -181,7 +186,17 @@ def _observer(config: Config, engine: Engine, run_id: str, stack: ExitStack) -> 
     stack.callback(projector.close)
     writer = BackgroundWriter(observations, projector)
     stack.callback(writer.close)
+    store = config.service.store
     settings = ObserverSettings(
-        snapshot_interval_ns=config.service.store.snapshot_interval_s * NS_PER_S,
+        snapshot_interval_ns=store.snapshot_interval_s * NS_PER_S,
+        prune_interval_ns=store.prune_interval_s * NS_PER_S,
     )
-    return Observer(engine, run_id, config.mode, writer, settings)
+    return Observer(engine, run_id, config.mode, writer, settings, lambda now_ms: _prune(config, now_ms))
+
+
+def _prune(config: Config, now_ms: int) -> None:
+    store, tape = config.service.store, config.service.tape
+    policy = RetentionPolicy(store.snapshot_retention_days, store.observation_retention_days)
+    prune(store_path(config), policy, now_ms)
+    if tape.enabled:
+        prune_tape(tape_path(config), tape.retention_days, now_ms)

@@ -29,6 +29,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """Which metadata to read. Everything named is read; ``all_open`` adds every open event."""
 
     event_slugs: tuple[str, ...] = ()
+    event_ids: tuple[str, ...] = ()
     market_slugs: tuple[str, ...] = ()
     condition_ids: tuple[str, ...] = ()
     all_open: bool = False
@@ -57,6 +58,8 @@ class GammaClient:
             listing += await self.open_events(selection.filters)
         for slug in selection.event_slugs:
             listing += await self._single(f"/events/slug/{slug}", slug, events_from_gamma)
+        for event_id in selection.event_ids:
+            listing += await self._single(f"/events/{event_id}", event_id, events_from_gamma)
         for slug in selection.market_slugs:
             listing += await self._single(f"/markets/slug/{slug}", slug, markets_from_gamma)
         return listing + await self.markets(selection.condition_ids)
@@ -81,13 +84,13 @@ class GammaClient:
         return listing + Listing(refusals=unknown)
 
     async def _single(
-        self, path: str, slug: str, parse: Callable[[list[msgspec.Raw], int], Listing]
+        self, path: str, name: str, parse: Callable[[list[msgspec.Raw], int], Listing]
     ) -> Listing:
         try:
             body = await self._reads.get(path)
         except ReadRefused as refused:
             if refused.status == 404:
-                return Listing(refusals=(Refusal(slug, "not_found", str(refused)),))
+                return Listing(refusals=(Refusal(name, "not_found", str(refused)),))
             raise
         return parse([msgspec.Raw(body)], self._now_ms())
 

@@ -97,7 +97,9 @@ class MetadataRefresher:
         return len(facts)
 
     async def run(self) -> None:
-        """Refresh until :meth:`stop`."""
+        """Refresh until :meth:`stop`; at once, or a period after a refresh that was made before."""
+        if self._succeeded_ns is not None:
+            await self._until_due(self._succeeded_ns)
         while not self._stopping.is_set():
             started_ns = self._clock.mono_ns()
             try:
@@ -109,10 +111,14 @@ class MetadataRefresher:
                 await self._clock.wait(self._stopping, wait_ns)
                 continue
             self._backoff.reset()
-            await self._clock.wait(self._early, self._period_ns())
-            rest_ns = started_ns + self._config.early_ms * MS - self._clock.mono_ns()
-            await self._clock.wait(self._stopping, rest_ns)
-            self._early.clear()
+            await self._until_due(started_ns)
+
+    async def _until_due(self, last_ns: int) -> None:
+        """Wait for the next period, or for a wish, but not sooner after the last refresh than allowed."""
+        await self._clock.wait(self._early, self._period_ns())
+        rest_ns = last_ns + self._config.early_ms * MS - self._clock.mono_ns()
+        await self._clock.wait(self._stopping, rest_ns)
+        self._early.clear()
 
     def _period_ns(self) -> int:
         spread = self._config.jitter_percent

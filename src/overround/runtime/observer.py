@@ -69,19 +69,31 @@ class ObserverSettings(msgspec.Struct, frozen=True):
 
     equity_interval_ns: int = 1_000_000_000
     snapshot_interval_ns: int = 60_000_000_000
+    prune_interval_ns: int = 3_600_000_000_000
 
 
 class Observer:
     """Samples a run after its batches."""
 
     def __init__(
-        self, engine: Engine, run_id: str, mode: str, writer: BackgroundWriter, settings: ObserverSettings
+        self,
+        engine: Engine,
+        run_id: str,
+        mode: str,
+        writer: BackgroundWriter,
+        settings: ObserverSettings,
+        prune: Callable[[int], None],
     ) -> None:
+        """Look at ``engine``; ``prune`` deletes what is too old at a time in ms, in the writing thread."""
+        self.more_status: Callable[[], Mapping[str, Any]] = dict
+        """What else belongs to the status, by topic: set by who knows the feeds."""
         self._engine = engine
         self._run_id = run_id
         self._mode = mode
         self._writer = writer
         self._settings = settings
+        self._prune = prune
+        self._prune_due_ns = 0
         self._equity_due_ns = 0
         self._snapshot_due_ns = 0
         self._frames = 0
@@ -98,6 +110,10 @@ class Observer:
         if step.ts_ns >= self._snapshot_due_ns:
             self._snapshot_due_ns = step.ts_ns + self._settings.snapshot_interval_ns
             self._snapshot(step.ts_ns)
+        if step.ts_ns >= self._prune_due_ns:
+            self._prune_due_ns = step.ts_ns + self._settings.prune_interval_ns
+            now_ms = step.ts_ns // NS_PER_MS
+            self._writer.put(lambda _observations, _projector: self._prune(now_ms))
 
     def finish(self, ts_ns: int) -> None:
         """Take a last sample."""
@@ -222,6 +238,7 @@ class Observer:
             "books": dict(sorted(states.items())),
             "markets": len(engine.universe.markets),
             "open_orders": engine.orders.open_count(),
+            **self.more_status(),
         }
 
 

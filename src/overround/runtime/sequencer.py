@@ -52,6 +52,8 @@ class Step(msgspec.Struct):
     facts: list[tuple[int, int, Fact]]
     """Journaled facts: (seq, ts_ns, fact)."""
     commands: list[Command]
+    rare: list[Fact] = msgspec.field(default_factory=list)
+    """What frames carried besides book changes: on the tape within them, not journaled."""
 
 
 class Sequencer:
@@ -117,6 +119,8 @@ class Sequencer:
         )
         facts = self.engine.ingest(item.payload, ts_ns, item.stream, item.generation)
         step.frames += 1
+        if facts:
+            step.rare += facts
         self._show_venue(facts, ts_ns)
 
     def _show_venue(self, facts: Sequence[Fact] | None, ts_ns: int) -> None:

@@ -1,7 +1,8 @@
-"""Pruning: observations have an age limit, facts have none.
+"""Pruning: observations and frames have an age limit, facts have none.
 
 Invariants: the journal and everything folded from it are never pruned; each transaction deletes a bounded
-number of rows, because the journal's next commit waits for it.
+number of rows, because the journal's next commit waits for it; a tape loses segments from its beginning
+only, and never its last one.
 """
 
 from pathlib import Path
@@ -12,6 +13,7 @@ from sqlalchemy import Column, Engine, Table, delete, select, tuple_
 from overround.storage.engine import Durability, open_store, reporting
 from overround.storage.errors import StoreMissing
 from overround.storage.schema import book_snapshots, equity, opportunities
+from overround.storage.tape_segment import segment_paths
 
 CHUNK_ROWS = 500
 MS_PER_DAY = 86_400_000
@@ -46,6 +48,21 @@ def prune(path: Path, policy: RetentionPolicy, now_ms: int) -> dict[str, int]:
             }
     finally:
         engine.dispose()
+
+
+def prune_tape(directory: Path, days: int, now_ms: int) -> int:
+    """Delete the segments of a tape that were written to last more than ``days`` ago; return how many.
+
+    The tape may be in use. Raises ``OSError`` if a segment cannot be deleted.
+    """
+    before_ms = now_ms - days * MS_PER_DAY
+    deleted = 0
+    for segment in segment_paths(directory)[:-1]:
+        if segment.stat().st_mtime_ns // 1_000_000 >= before_ms:
+            break
+        segment.unlink()
+        deleted += 1
+    return deleted
 
 
 def _delete_older(engine: Engine, table: Table, column: Column[int], before_ms: int) -> int:
