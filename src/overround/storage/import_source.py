@@ -77,12 +77,12 @@ class Source:
                 yield plain
         except _DAMAGED as error:
             raise ImportFormatError(
-                f"{self.path}: compressed data is damaged or cut short ({error}); fetch the file again"
+                f"{self.path}: compressed data is damaged or cut short ({error}): fetch the file again"
             ) from error
         except OSError as error:
             reason = error.strerror or error
             raise ImportFormatError(
-                f"{self.path}: cannot be read ({reason}); give a recording file"
+                f"{self.path}: cannot be read ({reason}): give a recording file"
             ) from error
 
     def _open_plain(self, magic: bytes) -> BinaryIO:
@@ -103,7 +103,7 @@ class Source:
             data = file.read(MAX_WHOLE_BYTES + 1).removeprefix(b"\xef\xbb\xbf")
         if len(data) > MAX_WHOLE_BYTES:
             raise ImportFormatError(
-                f"{self.path}: one JSON value of more than {MAX_WHOLE_BYTES} bytes; write one row a line"
+                f"{self.path}: is one JSON value (over {MAX_WHOLE_BYTES} bytes): write one row a line"
             )
         return data
 

@@ -117,7 +117,7 @@ class Recording:
             first = self.log.bad_lines[0]
             raise ImportFormatError(
                 f"{self.path}: looks like format {self.format!r}, but no line could be read"
-                f" (line {first.number}: {first.reason}); check the file, or name its fields"
+                f" (line {first.number}: {first.reason}): check the file, or name its fields"
                 " with --time-field and --payload-field"
             )
 
@@ -148,7 +148,7 @@ class Recording:
             return iter(frames.whole_value(self._source.whole().strip()))
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise ImportFormatError(
-                f"{self.path}: is neither a frame nor an array of frames ({error});"
+                f"{self.path}: is neither a frame nor an array of frames ({error}):"
                 " give a recording, one JSON object a line"
             ) from error
 
@@ -173,7 +173,7 @@ def open_recording(path: Path | str, *, fields: GenericFields | None = None) -> 
 def _detect(source: Source) -> Format:
     head = source.head().lstrip()
     if not head:
-        raise ImportFormatError(f"{source.path}: is empty; give a recording")
+        raise ImportFormatError(f"{source.path}: is empty (0 bytes): give a recording")
     first, _break, rest = head.partition(b"\n")
     first = first.strip()
     for header, form in _CSV:
@@ -192,7 +192,7 @@ def _detect(source: Source) -> Format:
         several = _is_json(first) and rest.strip()
         return _FRAMES if several else _WHOLE
     raise ImportFormatError(
-        f"{source.path}: no known recording format (first line {first[:60]!r}); for JSON lines name"
+        f"{source.path}: no known recording format (first line {first[:60]!r}): for JSON lines name"
         " the fields with --time-field, --time-unit and --payload-field"
     )
 
@@ -234,7 +234,7 @@ def import_recording(
     recording = open_recording(src, fields=fields)
     dst = Path(dst)
     if dst.is_dir() and segment_paths(dst):
-        raise TapeWriteError(f"{dst}: already holds a tape; give a new directory")
+        raise TapeWriteError(f"{dst}: already holds a tape ({dst.name}): give a new directory")
     records = iter(recording)
     # Before the tape is begun: a file that cannot be read leaves no empty tape behind.
     first = next(records, None)

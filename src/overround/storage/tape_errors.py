@@ -22,7 +22,7 @@ class TapeVersionError(TapeError):
 
     def __init__(self, path: Path, found: int, known: int) -> None:
         super().__init__(
-            f"{path}: tape format version {found}, this program reads version {known};"
+            f"{path}: is a tape of another format (version {found}, this program reads version {known}):"
             " read it with the program version that wrote it and export it to JSONL"
         )
         self.found = found
@@ -33,7 +33,7 @@ class TapeDamaged(TapeError):
 
     def __init__(self, path: Path, offset: int, what: str) -> None:
         super().__init__(
-            f"{path}: damaged at byte {offset} ({what}); restore this file from a copy,"
+            f"{path}: damaged at byte {offset} ({what}): restore this file from a copy,"
             " or read the tape only up to this block"
         )
         self.path = path

@@ -152,14 +152,16 @@ class TapeReader:
 
 def _load(path: Path) -> tuple[list[Segment], tuple[TornTail, ...]]:
     if not path.exists():
-        raise TapeFormatError(f"{path}: does not exist; give a tape's directory or one of its segment files")
+        raise TapeFormatError(
+            f"{path}: does not exist ({path.name}): give a tape's directory or one of its segment files"
+        )
     if not path.is_dir():
         segment = load_segment(path)
         return [segment], (segment.torn,) if segment.torn else ()
     paths = segment_paths(path)
     if not paths:
         raise TapeFormatError(
-            f"{path}: directory holds no NNNNNNNN{SUFFIX} segment; give a tape's directory,"
+            f"{path}: directory holds no NNNNNNNN{SUFFIX} segment ({path.name}): give a tape's directory,"
             " or bring a recording in with 'overround import'"
         )
     segments: list[Segment] = []

@@ -109,8 +109,8 @@ def _read_header(path: Path, file: BinaryIO, size: int) -> SegmentHeader:
         return decode_segment_header(data.ljust(SEGMENT_HEADER_BYTES, b"\0"))
     except NotASegment as error:
         raise TapeFormatError(
-            f"{path}: is not a tape; give a directory of NNNNNNNN{SUFFIX} files or one such file,"
-            " and bring other recordings in with 'overround import'"
+            f"{path}: is not a tape ({path.name}): give a directory of NNNNNNNN{SUFFIX} files or one such"
+            " file, and bring other recordings in with 'overround import'"
         ) from error
     except VersionMismatch as mismatch:
         raise TapeVersionError(path, mismatch.found, FORMAT_VERSION) from mismatch
