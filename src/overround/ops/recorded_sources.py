@@ -12,7 +12,7 @@ from overround.ops.market_files import describes_markets
 from overround.ops.mistakes import BadInput
 from overround.storage.engine import DATABASE_NAME
 from overround.storage.import_source import ImportFormatError
-from overround.storage.importers import open_recording
+from overround.storage.importers import Recording, open_recording
 from overround.storage.tape import FRAME, TapeReader, TapeRecord
 from overround.storage.tape_format import SEGMENT_MAGIC
 from overround.storage.tape_notes import STREAM_USER
@@ -33,6 +33,18 @@ class RecordedSource(NamedTuple):
     torn: tuple[str, ...] = ()
     """What was cut off at a tape's end."""
 
+    def left_out(self) -> list[str]:
+        """Return what the last reading could not use, in words."""
+        notes = [f"torn end: {cut}" for cut in self.torn]
+        if isinstance(self.records, Recording):
+            log = self.records.log
+            notes += [f"{count} rows skipped: {why}" for why, count in sorted(log.skipped.items())]
+            if log.bad_lines:
+                first = log.bad_lines[0]
+                said = f"first: line {first.number}, {first.reason}"
+                notes.append(f"{log.bad_line_count} lines could not be read, {said}")
+        return notes
+
     @property
     def is_tape(self) -> bool:
         """Whether it is a tape of this program."""
@@ -49,6 +61,17 @@ class MarketFrames:
         for record in self._records:
             if record.kind == FRAME and record.stream != STREAM_USER:
                 yield record
+
+
+class TapeRecords:
+    """The records of a tape; the file is open only while they are read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __iter__(self) -> Iterator[TapeRecord]:
+        with TapeReader(self._path) as reader:
+            yield from reader
 
 
 def open_source(path: Path) -> RecordedSource:
@@ -98,8 +121,7 @@ def beside(path: Path) -> Path | None:
 
 
 def _tape(path: Path) -> RecordedSource:
-    reader = TapeReader(path)
-    torn = tuple(
-        f"{cut.path.name}: {cut.lost_bytes} bytes cut off ({cut.reason})" for cut in reader.info().torn
-    )
-    return RecordedSource(path, "tape", reader, torn)
+    with TapeReader(path) as reader:
+        cuts = reader.info().torn
+    torn = tuple(f"{cut.path.name}: {cut.lost_bytes} bytes cut off ({cut.reason})" for cut in cuts)
+    return RecordedSource(path, "tape", TapeRecords(path), torn)

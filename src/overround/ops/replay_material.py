@@ -60,10 +60,11 @@ class Material(msgspec.Struct):
 
     def all_notes(self) -> list[str]:
         """Return what a reader must know, the assumptions on fees included."""
-        if not self.assumed or self.assumed_fee is None:
-            return self.notes
-        rate_bps = self.assumed_fee.rate_e6 // 100
-        return [*self.notes, f"fee of {rate_bps} bps assumed for {len(self.assumed)} markets of unknown fee"]
+        notes = [*self.source.left_out(), *self.notes]
+        if self.assumed_fee is not None:
+            rate_bps = self.assumed_fee.rate_e6 // 100
+            notes.append(f"fee of {rate_bps} bps assumed for {len(self.assumed)} markets of unknown fee")
+        return notes
 
 
 def prepare(path: Path, wanted: Wanted) -> Material:
@@ -75,7 +76,7 @@ def prepare(path: Path, wanted: Wanted) -> Material:
     first = next(iter(source.records), None)
     if first is None:
         raise BadInput(path, "holds no record", "0 records", "give a tape or recording with frames")
-    notes = [f"torn end: {cut}" for cut in source.torn]
+    notes: list[str] = []
     noted = noted_metadata(islice(source.records, _HEAD)) if source.is_tape else []
     surveyed = Survey({}, {}, 0) if noted else survey(MarketFrames(source.records))
     catalog = Catalog()

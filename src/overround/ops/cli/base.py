@@ -6,9 +6,8 @@ Exit codes: 0 ok, 1 the command found a problem, 2 bad input.
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, cast
 
-import click
 import msgspec
 import typer
 from rich.console import Console
@@ -47,6 +46,9 @@ BAD_INPUT = 2
 MISTAKES = (ConfigError, StoreError, TapeError, ImportFormatError, AlreadyRunning)
 """Errors whose text is one line for the person who gave the input."""
 
+_USAGE_ERROR = cast("type[Exception]", typer.BadParameter.__mro__[1])
+"""What typer raises for any mistake on the command line; it has no public name."""
+
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -64,13 +66,13 @@ def run_app(app: typer.Typer) -> NoReturn:
     command = typer.main.get_command(app)
     try:
         code = command.main(prog_name="overround", standalone_mode=False)
-    except click.exceptions.Exit as done:
+    except typer.Exit as done:
         code = done.exit_code
-    except click.exceptions.Abort:
+    except typer.Abort:
         _say("interrupted")
         code = 130
-    except click.UsageError as error:
-        _say(f"error: {error.format_message()}: see {_help_of(error)}")
+    except _USAGE_ERROR as error:
+        _say(_usage(cast("typer.BadParameter", error)))
         code = BAD_INPUT
     except (BadInput, *MISTAKES) as error:
         _say(f"error: {error}")
@@ -91,21 +93,26 @@ def print_json(document: Any) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table for people; columns whose name ends in ``#`` are numbers and aligned right."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    table = Table(header_style="bold")
     for column in columns:
         table.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left")
     for row in rows:
         table.add_row(*(str(value) for value in row))
-    out.print(table)
+    _print_titled(title, table)
 
 
 def print_pairs(title: str, pairs: Mapping[str, object]) -> None:
     """Print names and values for people."""
-    table = Table(title=title, title_justify="left", title_style="bold", show_header=False)
+    table = Table(show_header=False)
     table.add_column(style="bold")
-    table.add_column()
+    table.add_column(overflow="fold")
     for name, value in pairs.items():
         table.add_row(name, str(value))
+    _print_titled(title, table)
+
+
+def _print_titled(title: str, table: Table) -> None:
+    out.print(title, style="bold", soft_wrap=True, markup=False)
     out.print(table)
 
 
@@ -122,6 +129,7 @@ def _say(line: str) -> None:
     sys.stderr.write(" ".join(line.split()) + "\n")
 
 
-def _help_of(error: click.UsageError) -> str:
+def _usage(error: typer.BadParameter) -> str:
+    """Return the line for a mistake in options or arguments."""
     path = error.ctx.command_path if error.ctx is not None else "overround"
-    return f"{path} --help"
+    return f"error: {path}: {error.format_message().rstrip('.')}: see {path} --help"

@@ -64,8 +64,7 @@ def _check(path: Path, markets: Path | None) -> "FileReport":
     if metadata_file is not None:
         known |= {market.condition_id: market for market in load_listing(metadata_file, 0).markets}
     report = check_frames(MarketFrames(source.records), known, path=str(path))
-    torn = [f"torn end: {cut}" for cut in source.torn]
-    return msgspec.structs.replace(report, notes=[*report.notes, *torn])
+    return msgspec.structs.replace(report, notes=[*report.notes, *source.left_out()])
 
 
 def _show(reports: "list[FileReport]") -> None:
@@ -80,7 +79,7 @@ def _show(reports: "list[FileReport]") -> None:
         ("  longest untrue", lambda r: f"{r.batches.longest_untrue_ms} ms"),
         ("  misses: late", lambda r: r.batches.misses.late),
         ("  misses: next included", lambda r: r.batches.misses.next_included),
-        ("  misses: unknown last trade", lambda r: r.batches.misses.unknown_last_trade),
+        ("  misses: last trade unknown", lambda r: r.batches.misses.unknown_last_trade),
         ("  misses: gap", lambda r: r.batches.misses.gap),
         ("  misses: unexplained", lambda r: r.batches.misses.unexplained),
         ("best prices agree", lambda r: _share(r.top.checked - r.top.mismatch, r.top.checked)),

@@ -241,23 +241,29 @@ def _show_replay(tape: Path, report: "ReplayReport") -> None:
 
 
 def _show_backtest(title: str, tape: Path, report: "BacktestReport") -> None:
+    from overround.core.units import format_usd
+
+    lines = report.tally.strategies
+    measures: dict[str, Callable[[Line], object]] = {
+        "orders": lambda line: line.orders,
+        "canceled": lambda line: line.canceled,
+        "refused by the venue": lambda line: line.refused,
+        "fills": lambda line: line.fills,
+        "volume, USDC": lambda line: format_usd(line.volume_usd_e6),
+        "fees, USDC": lambda line: format_usd(line.fees_usd_e6),
+        "positions' value, USDC": lambda line: format_usd(line.position_value_usd_e6),
+        "PnL, USDC": lambda line: format_usd(line.pnl_usd_e6),
+    }
     print_table(
         f"{title} of {tape.name}: {report.frames:,} frames, {report.frames_per_s:,} frames/s",
-        ("strategy", "orders#", "canceled#", "refused#", "fills#", "volume#", "fees#", "positions#", "PnL#"),
-        [_strategy_row(name, line) for name, line in report.tally.strategies.items()],
+        ("", *(f"{name}#" for name in lines)),
+        [(label, *(measure(line) for line in lines.values())) for label, measure in measures.items()],
     )
     for name in report.tally.strategies:
         _print_reasons(f"{name}: findings", report.findings(name))
         _print_reasons(f"{name}: refused by risk", report.refusals(name))
     _print_reasons("refused by the venue", dict(report.tally.refusals))
     _print_notes(report.notes)
-
-
-def _strategy_row(name: str, line: "Line") -> tuple[object, ...]:
-    from overround.core.units import format_usd
-
-    money = (line.volume_usd_e6, line.fees_usd_e6, line.position_value_usd_e6, line.pnl_usd_e6)
-    return name, line.orders, line.canceled, line.refused, line.fills, *(format_usd(usd) for usd in money)
 
 
 def _market_row(row: Mapping[str, Any]) -> tuple[object, ...]:
