@@ -14,6 +14,7 @@ Invariants: nothing is normalised here ("0.480" and "0.48" hash differently). Kn
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from hashlib import sha1
 from typing import TYPE_CHECKING
 
@@ -92,11 +93,13 @@ def side_text(side: Mapping[int, int], *, descending: bool) -> bytes:
 
     Bids are ascending, asks ``descending``. The venue writes the shortest decimal ("0.1", "339", "12.5").
     """
-    parts = [
-        b'{"price":"%b","size":"%b"}' % (_shortest(px), _shortest(side[px]))
-        for px in sorted(side, reverse=descending)
-    ]
-    return b"[%b]" % b",".join(parts)
+    return b"[%b]" % b",".join([_level(px, side[px]) for px in sorted(side, reverse=descending)])
+
+
+# Most levels of a book are those of its last hash.
+@lru_cache(maxsize=1 << 16)
+def _level(px_e6: int, qty_e6: int) -> bytes:
+    return b'{"price":"%b","size":"%b"}' % (_shortest(px_e6), _shortest(qty_e6))
 
 
 def _shortest(value_e6: int) -> bytes:
