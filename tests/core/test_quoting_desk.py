@@ -207,12 +207,16 @@ def test_whatever_is_wished(
     cancels, placed = wished.difference(wished.decision, PLACE, orders, now)
     # Never more than wished, all orders that still work included.
     assert len(orders) + len(placed) <= max(len(prices), len(orders))
-    # Only what can be canceled, each once; all surplus that can be canceled goes.
+    # Only what can be canceled, each once; what can be and exceeds the wishes goes.
     assert not any(order.awaits_answer for order in cancels)
     assert len({id(order) for order in cancels}) == len(cancels)
     free_to_go = [order for order in orders if not order.awaits_answer]
-    surplus = max(0, len(orders) - len(prices))
-    assert len(cancels) >= min(surplus, len(free_to_go))
+    assert len(free_to_go) - len(cancels) <= len(prices)
+    # What is right stays.
+    right = [order for order in free_to_go if order.px_e6 in prices and order.filled_qty_e6 == 0]
+    going = {id(order) for order in cancels}
+    kept = {order.px_e6 for order in free_to_go if id(order) not in going}
+    assert {order.px_e6 for order in right} <= kept
     # Only wished prices are placed, none more often than wished.
     assert not Counter(each.px_e6 for each in placed) - Counter(prices)
     # Once nothing is outstanding and no time holds back, applying the difference reaches the wishes.
