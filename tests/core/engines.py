@@ -117,13 +117,15 @@ class Driver:
             *(ev.OrderAccepted(order.client_order_id, f"v-{order.client_order_id}") for order in orders)
         )
 
-    def fill(self, order: OrderIntent, qty_e6: int | None = None) -> str:
-        """Fill an order at its limit; return the trade's id."""
+    def fill(self, order: OrderIntent, qty_e6: int | None = None, *, confirmed: bool = True) -> str:
+        """Fill an order at its limit and settle the trade unless told otherwise; return the trade's id."""
         self._trades += 1
         qty = order.qty_e6 if qty_e6 is None else qty_e6
         usd = order.px_e6 * qty // E6
         name = f"t{self._trades}"
         self.fact(ev.Filled(name, order.client_order_id, order.px_e6, qty, usd, 0, ev.Liquidity.TAKER))
+        if confirmed:
+            self.fact(ev.SettlementChanged(name, ev.Settlement.CONFIRMED))
         return name
 
     def kill(self, order: OrderIntent) -> None:

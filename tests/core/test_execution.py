@@ -404,7 +404,7 @@ def test_a_book_being_renewed_costs_no_attempt_but_a_closed_market_does() -> Non
 
 def test_a_failed_settlement_is_put_right_while_the_basket_is_open() -> None:
     driver, _, orders = begin()
-    trade = driver.fill(orders[0])
+    trade = driver.fill(orders[0], confirmed=False)
     driver.fill(orders[1])
     driver.fact(ev.SettlementChanged(trade, Settlement.FAILED))
     driver.kill(orders[2])
@@ -542,3 +542,57 @@ def test_a_new_process_goes_on_with_a_basket() -> None:
         )
     commands = engine.decide(driver.seq + 1, driver.now)
     assert commands[0] == MoveBasket("gt5", BasketState.COMPLETING, 1)
+
+
+# --- quotes and baskets of one account ------------------------------------------------------------
+
+
+def in_the_way() -> tuple[Driver, OrderIntent]:
+    """Return a driver whose own ask on A stands where the basket wants to buy."""
+    quoter, dutch = Scripted("quoter"), Scripted("dutch", by_event=EVENT)
+    quoter.script["a"] = Decision((quote(500_000, token_id="a-no"),))
+    driver = Driver(quoter, dutch, limits=GENEROUS)
+    driver.start(*legs())
+    for of in legs():
+        driver.book(of, *GT5_BOOKS[of.condition_id])
+    (resting,) = submitted(driver.decide()) or submitted(driver.commands)
+    driver.accept(resting)
+    dutch.script["e"] = Decision(baskets=(gt5_basket(),))
+    driver.book(legs()[1], *GT5_BOOKS["b"])
+    return driver, resting
+
+
+def test_a_quote_makes_way_for_a_basket_and_comes_back() -> None:
+    driver, resting = in_the_way()
+    assert driver.decide() == [CancelOrders((resting.client_order_id,), "makes way for a basket")]
+    assert driver.engine.execution.refusals["dutch", "self_cross"] == 1
+    driver.canceled(resting.client_order_id)
+    commands = driver.decide()
+    assert [type(command) for command in commands] == [PlanBasket, SubmitOrders]
+    assert {order.strategy for order in submitted(commands)} == {"dutch"}
+    for order in submitted(commands):
+        driver.fill(order)
+    driver.decide()
+    (back,) = submitted(driver.after(SECOND))
+    assert (back.strategy, back.token_id, back.px_e6) == ("quoter", "a-no", 500_000)
+
+
+def test_a_quote_that_makes_way_is_canceled_once() -> None:
+    driver, resting = in_the_way()
+    assert cancels(driver.decide()) == [resting.client_order_id]
+    driver.book(legs()[1], *GT5_BOOKS["b"])
+    assert driver.decide() == []
+
+
+def test_unwinding_waits_for_shares_that_are_not_confirmed() -> None:
+    driver, _, orders = begin()
+    trades = [driver.fill(order, confirmed=False) for order in orders[:2]]
+    driver.kill(orders[2])
+    driver.book(legs()[2], {140_000: E6}, {900_000: 500 * E6})
+    assert submitted(driver.decide()) == [], "the venue would refuse to sell them"
+    for _ in range(10 * MAX_ATTEMPTS):
+        assert driver.after(RETRY_NS) == []
+    for trade in trades:
+        driver.fact(ev.SettlementChanged(trade, Settlement.CONFIRMED))
+    repairs = submitted(driver.after(RETRY_NS))
+    assert [(order.token_id, order.side) for order in repairs] == [("a-yes", Side.SELL), ("b-yes", Side.SELL)]

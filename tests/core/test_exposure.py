@@ -67,7 +67,9 @@ def test_reservations_are_those_of_the_open_orders(
         for token_id in market(name).token_ids():
             position = positions.get(("s", token_id), 0)
             held += max(0, position) * 400_000 // E6  # every bid is 0.40
-            assert exposure.free_shares_e6("s", token_id) == position - shares.get(token_id, 0)
+            settled = account.portfolio.settled_e6("s", token_id)
+            assert settled + exposure.unconfirmed_e6("s", token_id) == position
+            assert exposure.free_shares_e6("s", token_id) == settled - shares.get(token_id, 0)
         assert exposure.market_usd_e6(market(name)) == held + usd.get(name, 0)
         total += held
         open_here = [order for order in orders if order.open and order.intent.condition_id == name]

@@ -192,3 +192,20 @@ def test_fees_and_the_market_are_not_ours() -> None:
     books.fill(buy, fill(buy, "t", E6, None, 7))
     assert {account for account, _ in books.balances()} == {"s", MARKET, FEES}
     assert books.positions() == {("s", "m-yes"): E6}
+
+
+def test_what_is_bought_can_be_sold_once_it_is_confirmed() -> None:
+    books = Portfolio()
+    for name in ("t1", "t2", "t3"):
+        buy = intent(name)
+        books.fill(buy, fill(buy, name, 10 * E6))
+    books.settle("t1", Settlement.CONFIRMED)
+    books.settle("t2", Settlement.MINED)
+    assert books.settled_e6("s", "m-yes") == 10 * E6
+    books.settle("t3", Settlement.FAILED)
+    assert books.settled_e6("s", "m-yes") == 10 * E6
+    sell = intent("s", side=Side.SELL)
+    books.fill(sell, fill(sell, "t4", 4 * E6))
+    assert books.settled_e6("s", "m-yes") == 6 * E6, "what was sold is gone at once"
+    books.settle("t2", Settlement.CONFIRMED)
+    assert books.settled_e6("s", "m-yes") == books.position_e6("s", "m-yes") == 16 * E6

@@ -4,7 +4,7 @@ from typing import Any
 
 from overround.core.books import Books
 from overround.core.commands import OrderIntent, TimeInForce
-from overround.core.events import Filled, Liquidity, Side
+from overround.core.events import Filled, Liquidity, Settlement, Side
 from overround.core.exposure import AccountExposure
 from overround.core.market import FeeSchedule, Market, Token
 from overround.core.orders import Orders
@@ -112,9 +112,11 @@ class Account:
         self.exposure.gate_open = True
 
     def give(self, token_id: str, qty_e6: int, strategy: str = "s", usd_e6: int = 0) -> None:
-        """Let a strategy own shares, paid with ``usd_e6``."""
+        """Let a strategy own settled shares, paid with ``usd_e6``."""
         source = intent(f"gift-{token_id}-{qty_e6}", token_id, strategy=strategy)
-        self.portfolio.fill(source, fill(source, f"gift-{strategy}-{token_id}-{qty_e6}", qty_e6, usd_e6))
+        trade_id = f"gift-{strategy}-{token_id}-{qty_e6}"
+        self.portfolio.fill(source, fill(source, trade_id, qty_e6, usd_e6))
+        self.portfolio.settle(trade_id, Settlement.CONFIRMED)
 
 
 def gt5_basket(key: str = "gt5") -> Basket:

@@ -53,6 +53,7 @@ class FakeView:
     events: dict[str, MarketEvent] = field(default_factory=dict)
     books: dict[str, FakeBook] = field(default_factory=dict)
     positions: dict[str, int] = field(default_factory=dict)
+    unconfirmed: dict[str, int] = field(default_factory=dict)
     orders: dict[str, list[FakeOrder]] = field(default_factory=dict)
     cash_e6: int = 10_000 * E6
     seq: int = 1
@@ -73,6 +74,9 @@ class FakeView:
 
     def position_e6(self, token_id: str) -> int:
         return self.positions.get(token_id, 0)
+
+    def settled_e6(self, token_id: str) -> int:
+        return self.positions.get(token_id, 0) - self.unconfirmed.get(token_id, 0)
 
     def free_cash_e6(self) -> int:
         return self.cash_e6

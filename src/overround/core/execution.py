@@ -41,10 +41,13 @@ from overround.core.legging import Repair, books_live, completing_is_better, com
 from overround.core.orders import Order, Orders, Trigger
 from overround.core.plans import order_id, plan_id
 from overround.core.quoting_desk import Place, QuotingDesk
-from overround.core.risk import Refusal, review
+from overround.core.risk import Refusal, crossing_orders, review
 from overround.core.strategy import Basket, Decision, Quote
 
 _NOTHING = Decision()
+
+MAKE_WAY_NS = 1_000_000_000
+"""How long quotes stay out of a market in which they stood in a basket's way."""
 
 Scope: TypeAlias = tuple[str, str]
 """Strategy name and scope id."""
@@ -60,6 +63,8 @@ class Execution:
         self.baskets: dict[str, BasketRun] = {}
         """Runs by basket key, finished ones included: a key is never run twice."""
         self._open_baskets: dict[Scope, BasketRun] = {}
+        self._cleared_until_ns: dict[str, int] = {}
+        """Markets that quotes stay out of, by condition id."""
         self.refusals: Counter[tuple[str, str]] = Counter()
         """Refused orders and baskets by (strategy, reason)."""
 
@@ -174,6 +179,8 @@ class Execution:
     ) -> None:
         wanted: list[Quote] = []
         desk.begin()
+        if self._cleared_until_ns:
+            decision = self._without_cleared(desk, decision, now_ns)
         for place in desk.places:
             cancels, quotes = desk.difference(decision, place, self._working(scope, place), now_ns)
             if cancels:
@@ -192,6 +199,18 @@ class Execution:
                 desk.settled = False
                 continue
             self._do(SubmitOrders((intent,)), now_ns, out)
+
+    def _without_cleared(self, desk: QuotingDesk, decision: Decision, now_ns: int) -> Decision:
+        """Return ``decision`` without the quotes in markets that a basket is waiting to enter."""
+        kept: list[Quote] = []
+        for quote in decision.quotes:
+            market = self._exposure.market_of(quote.token_id)
+            until_ns = 0 if market is None else self._cleared_until_ns.get(market.condition_id, 0)
+            if until_ns > now_ns:
+                desk.hold(until_ns, now_ns)
+            else:
+                kept.append(quote)
+        return decision if len(kept) == len(decision.quotes) else Decision(tuple(kept), churn=decision.churn)
 
     def _working(self, scope: Scope, place: Place) -> list[Order]:
         return [
@@ -232,9 +251,28 @@ class Execution:
             if refusal is not None:
                 self.refusals[scope[0], refusal] += 1
                 self._desk(scope).settled = False
+                if refusal is Refusal.SELF_CROSS:
+                    self._make_way(intents, now_ns, out)
                 continue
             self._do(PlanBasket(scope[0], scope[1], plan, basket), now_ns, out)
             self._do(SubmitOrders(intents), now_ns, out)
+
+    def _make_way(self, intents: Sequence[OrderIntent], now_ns: int, out: list[Command]) -> None:
+        """Cancel our own quotes that a basket would trade with, and keep quotes out for a while.
+
+        A basket takes what is gone in seconds, a quote can come back: when the cancels are confirmed and
+        the strategy still sees its basket, it goes out.
+        """
+        in_the_way: dict[str, None] = {}
+        for intent in intents:
+            market = self._exposure.market_of(intent.token_id)
+            crossing = [] if market is None else crossing_orders(intent, market, self._exposure)
+            for order in crossing:
+                self._cleared_until_ns[order.intent.condition_id] = now_ns + MAKE_WAY_NS
+                if order.intent.basket_id is None and not order.awaits_answer:
+                    in_the_way[order.client_order_id] = None
+        if in_the_way:
+            self._do(CancelOrders(tuple(in_the_way), "makes way for a basket"), now_ns, out)
 
     def _progress(self, run: BasketRun, seq: int, now_ns: int, out: list[Command]) -> None:
         """Move a basket on once every order of it is answered."""
@@ -270,12 +308,21 @@ class Execution:
                 Notify("error", "basket_stranded", f"{run.strategy} {key} holds (in millionths) {holds}")
             )
             return
+        if self._awaits_shares(run, filled):
+            return
         attempt = run.attempts + 1
         plan = plan_id(run.strategy, run.scope, seq, "repair", key, attempt)
         state, intents = self._way(run, plan, filled, now_ns)
         self._do(MoveBasket(key, state, attempt), now_ns, out)
         if intents:
             self._do(SubmitOrders(intents), now_ns, out)
+
+    def _awaits_shares(self, run: BasketRun, filled: Sequence[int]) -> bool:
+        """Whether a surplus that must be sold is not on chain yet: waiting is no attempt."""
+        return run.state is BasketState.UNWINDING and any(
+            extra and self._exposure.unconfirmed_e6(run.strategy, leg.token_id)
+            for leg, extra in zip(run.basket.legs, surplus_e6(filled), strict=True)
+        )
 
     def _way(
         self, run: BasketRun, plan: str, filled: Sequence[int], now_ns: int
@@ -333,20 +380,20 @@ def _place_of(intent: OrderIntent) -> Place:
 
 
 def _merged(commands: Sequence[Command]) -> list[Command]:
-    """Return the same commands with all cancels in one, first, and the orders last, in few batches."""
-    canceled: list[str] = []
+    """Return the same commands with the cancels first, one a reason, and the orders last, in few batches."""
+    canceled: dict[str, list[str]] = {}
     intents: list[OrderIntent] = []
     others: list[Command] = []
     for command in commands:
         match command:
-            case CancelOrders(client_order_ids):
-                canceled += client_order_ids
+            case CancelOrders(client_order_ids, reason):
+                canceled.setdefault(reason, []).extend(client_order_ids)
             case SubmitOrders(orders):
                 intents += orders
             case _:
                 others.append(command)
-    cancel: list[Command] = [CancelOrders(tuple(canceled), "wish changed")] if canceled else []
-    return [*cancel, *others, *_batches(intents)]
+    cancels = [CancelOrders(tuple(ids), reason) for reason, ids in canceled.items()]
+    return [*cancels, *others, *_batches(intents)]
 
 
 def _batches(intents: Sequence[OrderIntent]) -> list[SubmitOrders]:

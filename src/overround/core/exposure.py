@@ -112,7 +112,12 @@ class AccountExposure:
             self._reservations[order.client_order_id].qty_e6
             for order in self._orders.open_on(strategy, token_id)
         )
-        return self._portfolio.position_e6(strategy, token_id) - promised
+        return self._portfolio.settled_e6(strategy, token_id) - promised
+
+    def unconfirmed_e6(self, strategy: str, token_id: str) -> int:
+        """Return the strategy's purchased shares that are not confirmed yet, in millionths."""
+        portfolio = self._portfolio
+        return portfolio.position_e6(strategy, token_id) - portfolio.settled_e6(strategy, token_id)
 
     def market_usd_e6(self, market: Market) -> int:
         """Return the value held in one market plus its open purchases, in millionths of a dollar."""

@@ -58,6 +58,8 @@ class Portfolio:
         self._trades: dict[str, Trade] = {}
         self._settled: dict[str, Settlement] = {}
         self._fees: dict[str, int] = {}
+        self._incoming: dict[tuple[str, str], int] = {}
+        """Unconfirmed purchases by (strategy, token)."""
         self._cash_e6 = 0
 
     # --- entries ---------------------------------------------------------------------------------
@@ -101,6 +103,8 @@ class Portfolio:
             Posting(FEES, USD, fact.fee_usd_e6),
         )
         self.enter(postings)
+        if sign > 0:
+            self._count_incoming(strategy, token_id, fact.qty_e6)
         self._fees[strategy] = self._fees.get(strategy, 0) + fact.fee_usd_e6
         self._trades[fact.trade_id] = Trade(
             intent.client_order_id, strategy, token_id, sign * fact.qty_e6, fact.fee_usd_e6, postings
@@ -117,9 +121,15 @@ class Portfolio:
             self.enter(tuple(Posting(p.account, p.commodity, -p.amount_e6) for p in trade.postings))
             self._fees[trade.strategy] -= trade.fee_usd_e6
         if status in (Settlement.FAILED, Settlement.CONFIRMED):
+            if trade.qty_e6 > 0:
+                self._count_incoming(trade.strategy, trade.token_id, -trade.qty_e6)
             del self._trades[trade_id]
             self._settled[trade_id] = status
         return True
+
+    def _count_incoming(self, strategy: str, token_id: str, qty_e6: int) -> None:
+        key = (strategy, token_id)
+        self._incoming[key] = self._incoming.get(key, 0) + qty_e6
 
     # --- questions -------------------------------------------------------------------------------
 
@@ -142,6 +152,14 @@ class Portfolio:
     def position_e6(self, strategy: str, token_id: str) -> int:
         """Return the shares (in millionths) a strategy holds of a token, matched trades included."""
         return self._balances.get((strategy, token_id), 0)
+
+    def settled_e6(self, strategy: str, token_id: str) -> int:
+        """Return the shares (in millionths) a strategy holds for certain: without unconfirmed purchases.
+
+        The venue refuses to sell shares that are not on chain yet, and a match may still fail.
+        """
+        key = (strategy, token_id)
+        return self._balances.get(key, 0) - self._incoming.get(key, 0)
 
     def positions(self) -> dict[tuple[str, str], int]:
         """Return every non-zero position in millionths of a share by (strategy, token), in a fixed order."""

@@ -49,6 +49,10 @@ class QuotingDesk:
         """Forget what was held back: all places are about to be compared again."""
         self.held_until_ns = None
 
+    def hold(self, until_ns: int, now_ns: int) -> None:
+        """Note that quotes are held back until ``until_ns``."""
+        self._held(until_ns, now_ns)
+
     def difference(
         self, decision: Decision, place: Place, working: Sequence[Order], now_ns: int
     ) -> tuple[list[Order], list[Quote]]:

@@ -189,17 +189,22 @@ def _post_only(intent: OrderIntent, _market: Market, state: Exposure) -> Refusal
     return Refusal.POST_ONLY_CROSSES if crosses else None
 
 
-def _self_cross(intent: OrderIntent, market: Market, state: Exposure) -> Refusal | None:
-    """Refuse an order that would trade with one of our own on the unified YES/NO book (strategy-spec 3.3)."""
+def crossing_orders(intent: OrderIntent, market: Market, state: Exposure) -> list[Order]:
+    """Return our open orders that ``intent`` would trade with, on the unified book (strategy-spec 3.3)."""
     side, px_e6 = yes_terms(intent, market)
+    found: list[Order] = []
     for order in state.open_orders_on(market):
         other_side, other_px_e6 = yes_terms(order.intent, market)
         if side is other_side:
             continue
         bid, ask = (px_e6, other_px_e6) if side is Side.BUY else (other_px_e6, px_e6)
         if bid >= ask:
-            return Refusal.SELF_CROSS
-    return None
+            found.append(order)
+    return found
+
+
+def _self_cross(intent: OrderIntent, market: Market, state: Exposure) -> Refusal | None:
+    return Refusal.SELF_CROSS if crossing_orders(intent, market, state) else None
 
 
 def _shares(intent: OrderIntent, _market: Market, state: Exposure) -> Refusal | None:

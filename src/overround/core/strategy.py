@@ -148,6 +148,10 @@ class View(Protocol):
         """Return the deciding strategy's shares in millionths, matched trades included."""
         ...
 
+    def settled_e6(self, token_id: str) -> int:
+        """Return the millionths of a share that can be sold now: without unconfirmed purchases."""
+        ...
+
     def free_cash_e6(self) -> int:
         """Return cash less everything reserved for open orders, in millionths of a dollar."""
         ...

@@ -55,6 +55,10 @@ class StrategyView:
         """Return the deciding strategy's shares in millionths, matched trades included."""
         return self._portfolio.position_e6(self._strategy, token_id)
 
+    def settled_e6(self, token_id: str) -> int:
+        """Return the millionths of a share that can be sold now: without unconfirmed purchases."""
+        return self._portfolio.settled_e6(self._strategy, token_id)
+
     def free_cash_e6(self) -> int:
         """Return cash less everything reserved for open orders, in millionths of a dollar."""
         return self._exposure.free_cash_e6()

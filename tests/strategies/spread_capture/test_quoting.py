@@ -22,7 +22,7 @@ from overround.strategies.spread_capture.quoting import (
 )
 from tests.strategies.worlds import make_market
 
-FLAT = Holding(0, 0)
+FLAT = Holding(0, 0, 0, 0)
 
 
 def params(**changes: Any) -> SpreadParams:
@@ -79,20 +79,20 @@ def test_sc7_caps(sign: int) -> None:
 def test_sc7_at_the_cap_the_reducing_side_stands_one_tick_better() -> None:
     touch = Touch(390_000, 450_000, 390_000, 450_000)
     terms = params(inventory_skew_px_e6=0)
-    below = quotes(make_market(0), Ratio(420_000, 1), touch, Holding(999 * E6, 0), terms)
-    at_cap = quotes(make_market(0), Ratio(420_000, 1), touch, Holding(1_000 * E6, 0), terms)
+    below = quotes(make_market(0), Ratio(420_000, 1), touch, Holding(999 * E6, 0, 999 * E6, 0), terms)
+    at_cap = quotes(make_market(0), Ratio(420_000, 1), touch, Holding(1_000 * E6, 0, 1_000 * E6, 0), terms)
     assert below == (Quote("y0", Side.SELL, 430_000, 100 * E6),)
     assert at_cap == (Quote("y0", Side.SELL, 420_000, 100 * E6),)
-    short = quotes(make_market(0), Ratio(420_000, 1), touch, Holding(0, 1_000 * E6), terms)
+    short = quotes(make_market(0), Ratio(420_000, 1), touch, Holding(0, 1_000 * E6, 0, 1_000 * E6), terms)
     assert short == (Quote("n0", Side.SELL, E6 - 420_000, 100 * E6),)
 
 
 def test_shares_in_hand_are_sold_before_the_complement_is_bought() -> None:
     touch = Touch(390_000, 450_000, 390_000, 450_000)
-    few = quotes(make_market(0), Ratio(420_000, 1), touch, Holding(99 * E6, 0), params())
+    few = quotes(make_market(0), Ratio(420_000, 1), touch, Holding(99 * E6, 0, 99 * E6, 0), params())
     assert few[1].side is Side.BUY
     assert few[1].token_id == "n0"
-    enough = quotes(make_market(0), Ratio(420_000, 1), touch, Holding(100 * E6, 0), params())
+    enough = quotes(make_market(0), Ratio(420_000, 1), touch, Holding(100 * E6, 0, 100 * E6, 0), params())
     assert enough[1].side is Side.SELL
     assert enough[1].token_id == "y0"
 
@@ -148,7 +148,9 @@ def test_no_quote_ever_breaks_a_rule(data: st.DataObject) -> None:
         max_px_e6=data.draw(st.sampled_from([970_000, E6 - 100])),
     )
     fair = Ratio(data.draw(st.integers(1, 7 * E6 - 1)), 7)
-    holding = Holding(data.draw(st.integers(0, 3_000)) * E6, data.draw(st.integers(0, 3_000)) * E6)
+    yes_e6, no_e6 = data.draw(st.integers(0, 3_000)) * E6, data.draw(st.integers(0, 3_000)) * E6
+    settled = data.draw(st.integers(0, yes_e6)), data.draw(st.integers(0, no_e6))
+    holding = Holding(yes_e6, no_e6, *settled)
     wanted = quotes(market, fair, touch, holding, terms)
     yes_px = {}
     for quote in wanted:
@@ -161,8 +163,7 @@ def test_no_quote_ever_breaks_a_rule(data: st.DataObject) -> None:
         assert quote.qty_e6 >= market.min_size_e6
         assert quote.qty_e6 % 10_000 == 0
         if quote.side is Side.SELL:
-            held = holding.yes_e6 if quote.token_id == market.yes.token_id else holding.no_e6
-            assert quote.qty_e6 <= held
+            assert quote.qty_e6 <= settled[quote.token_id != market.yes.token_id]
         # At least a tick from the opposite touch.
         if is_bid:
             assert px <= touch.best_ask_px_e6 - tick

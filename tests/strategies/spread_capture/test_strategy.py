@@ -85,8 +85,29 @@ def test_nothing_new_is_none_until_a_timer_runs_out() -> None:
 
 
 @pytest.mark.parametrize("token", ["y0", "n0"])
-def test_a_book_that_is_not_live_pulls_both_sides(token: str) -> None:
+def test_a_book_that_is_not_tracked_pulls_both_sides(token: str) -> None:
     view = world()
+    strategy = started(view)
+    assert reason(strategy.decide(view, "c0")) == "quoting"
+    del view.books[token]
+    assert reason(strategy.decide(view, "c0")) == "not_tracked"
+
+
+def test_a_no_book_that_is_not_live_pulls_the_quote_on_no() -> None:
+    view = world()
+    strategy = started(view)
+    both = strategy.decide(view, "c0")
+    assert both is not None
+    assert {quote.token_id for quote in both.quotes} == {"y0", "n0"}
+    view.books["n0"].live = False
+    left = strategy.decide(view, "c0")
+    assert left is not None
+    assert [quote.token_id for quote in left.quotes] == ["y0"]
+    assert left.quotes[0] in both.quotes
+
+
+def test_a_yes_book_that_is_not_live_pulls_both_sides() -> None:
+    view, token = world(), "y0"
     strategy = started(view)
     assert reason(strategy.decide(view, "c0")) == "quoting"
     view.books[token].live = False
@@ -95,8 +116,6 @@ def test_a_book_that_is_not_live_pulls_both_sides(token: str) -> None:
     assert strategy.decide(view, "c0") is None
     view.books[token].live = True
     assert prices(strategy.decide(view, "c0"))
-    del view.books[token]
-    assert reason(strategy.decide(view, "c0")) == "not_tracked"
 
 
 def test_sc9_a_tick_change_sends_nothing_until_the_snapshot_on_the_new_grid() -> None:

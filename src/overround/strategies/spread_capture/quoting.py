@@ -50,6 +50,9 @@ class Holding(msgspec.Struct, frozen=True):
 
     yes_e6: int
     no_e6: int
+    settled_yes_e6: int
+    """The part of YES that can be sold now."""
+    settled_no_e6: int
 
     @property
     def net_e6(self) -> int:
@@ -132,14 +135,14 @@ def _may_stand(market: Market, px_e6: int, qty_e6: int, params: SpreadParams) ->
 
 
 def _bid(market: Market, px_e6: int, qty_e6: int, holding: Holding) -> Quote:
-    """Return a bid for YES: by selling NO if we hold enough (frees capital), else by buying YES."""
-    if holding.no_e6 >= qty_e6:
+    """Return a bid for YES: by selling NO if we can (frees capital), else by buying YES."""
+    if holding.settled_no_e6 >= qty_e6:
         return Quote(market.no.token_id, Side.SELL, E6 - px_e6, qty_e6)
     return Quote(market.yes.token_id, Side.BUY, px_e6, qty_e6)
 
 
 def _ask(market: Market, px_e6: int, qty_e6: int, holding: Holding) -> Quote:
-    """Return an ask for YES: by selling YES if we hold enough (frees capital), else by buying NO."""
-    if holding.yes_e6 >= qty_e6:
+    """Return an ask for YES: by selling YES if we can (frees capital), else by buying NO."""
+    if holding.settled_yes_e6 >= qty_e6:
         return Quote(market.yes.token_id, Side.SELL, px_e6, qty_e6)
     return Quote(market.no.token_id, Side.BUY, E6 - px_e6, qty_e6)

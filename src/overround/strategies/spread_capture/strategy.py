@@ -4,10 +4,11 @@ Theory. Most calls change nothing, so a call begins by comparing a mark of every
 depend on (both touches with their sizes, book states, positions, own orders, metadata) with the last one.
 Only a different mark, or a timer that ran out, leads to new prices.
 
-Invariants: no quote unless both books of the market are live, its metadata allows trading and its rules are
-accepted; a decision replaces the last one, so a reason not to quote pulls both sides at once. How often
-a quote may be replaced is passed on as churn limits and enforced by execution. Soft state is the last
-mark, the last mid and the window of mids. Knows no venue, no clock and no other strategy.
+Invariants: no quote unless the books of YES (for the price) and of the quoted token are live, the market's
+metadata allow trading and its rules are accepted; a decision replaces the last one, so a reason not to
+quote pulls both sides at once. How often a quote may be replaced is passed on as churn limits and
+enforced by execution. Soft state is the last mark, the last mid and the window of mids. Knows no venue,
+no clock and no other strategy.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -94,10 +95,13 @@ class SpreadCapture:
             ask_px,
             yes.bids.get(bid_px),
             yes.asks.get(ask_px),
-            yes.live and no.live,
+            yes.live,
+            no.live,
             yes.generation,
             view.position_e6(yes_id),
             view.position_e6(no_id),
+            view.settled_e6(yes_id),
+            view.settled_e6(no_id),
             view.market(scope),
             [(order.client_order_id, order.remaining_qty_e6) for order in yes_orders] if yes_orders else None,
             [(order.client_order_id, order.remaining_qty_e6) for order in no_orders] if no_orders else None,
@@ -133,7 +137,7 @@ class SpreadCapture:
             end_ts_ns = (market.end_ts_ms - params.halt_before_end_ms) * MS_NS
             if now >= end_ts_ns:
                 return _Wish(Reason.ENDING)
-        if not (yes.live and no.live):
+        if not yes.live:
             state.window.clear()
             return _Wish(Reason.NOT_LIVE)
         if params.quiet_is_stale:
@@ -143,7 +147,12 @@ class SpreadCapture:
             end_ts_ns = min(end_ts_ns, quiet_ts_ns)
         if yes.best_bid_px_e6 >= yes.best_ask_px_e6:
             return _Wish(Reason.CROSSED)
-        return self._priced(view, state, market, yes, own).until(end_ts_ns)
+        wish = self._priced(view, state, market, yes, own).until(end_ts_ns)
+        if no.live:
+            return wish
+        # An order needs a true book of its own token, whatever the other one says.
+        kept = tuple(quote for quote in wish.quotes if quote.token_id == market.yes.token_id)
+        return wish._replace(quotes=kept)
 
     def _priced(
         self,
@@ -176,7 +185,13 @@ class SpreadCapture:
         if now < state.cool_ts_ns:
             return _Wish(Reason.MID_JUMP, expires_ts_ns=state.cool_ts_ns)
         touch = Touch(yes.best_bid_px_e6, yes.best_ask_px_e6, bid_px, ask_px)
-        holding = Holding(view.position_e6(market.yes.token_id), view.position_e6(market.no.token_id))
+        yes_id, no_id = market.token_ids()
+        holding = Holding(
+            view.position_e6(yes_id),
+            view.position_e6(no_id),
+            view.settled_e6(yes_id),
+            view.settled_e6(no_id),
+        )
         wanted = quotes(market, fair, touch, holding, params)
         return _Wish(Reason.QUOTING if wanted else Reason.GUARDED, wanted, expires)
 
