@@ -567,7 +567,7 @@ def test_a_quote_makes_way_for_a_basket_and_comes_back() -> None:
     assert driver.decide() == [CancelOrders((resting.client_order_id,), "makes way for a basket")]
     assert driver.engine.execution.refusals["dutch", "self_cross"] == 1
     driver.canceled(resting.client_order_id)
-    commands = driver.decide()
+    commands = driver.after(1_000_000)
     assert [type(command) for command in commands] == [PlanBasket, SubmitOrders]
     assert {order.strategy for order in submitted(commands)} == {"dutch"}
     for order in submitted(commands):

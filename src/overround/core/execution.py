@@ -253,6 +253,7 @@ class Execution:
                 self._desk(scope).settled = False
                 if refusal is Refusal.SELF_CROSS:
                     self._make_way(intents, now_ns, out)
+                    self._desk(scope).hold(now_ns + 1, now_ns)
                 continue
             self._do(PlanBasket(scope[0], scope[1], plan, basket), now_ns, out)
             self._do(SubmitOrders(intents), now_ns, out)
