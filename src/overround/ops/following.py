@@ -10,7 +10,7 @@ from typing import Final, Protocol, Self
 
 import msgspec
 
-from overround.core.events import EventListed, Fact, MarketListed, MarketResolved
+from overround.core.events import EventListed, Fact, MarketAnnounced, MarketListed, MarketResolved
 from overround.core.market import Market, MarketEvent
 from overround.ops.config import CONDITION, Config
 from overround.polymarket.catalog import Catalog
@@ -80,9 +80,17 @@ class Wanted(msgspec.Struct, frozen=True):
         """Whether a market is named, by itself or by its event."""
         if market.slug in self.market_slugs or market.condition_id in self.condition_ids:
             return True
-        if market.event_id in self.event_ids:
+        return market.event_id in self.event_ids or (event is not None and self.means(event))
+
+    def means(self, event: MarketEvent) -> bool:
+        """Whether an event itself is named."""
+        return event.slug in self.event_slugs or event.event_id in self.event_ids
+
+    def may_cover(self, announced: MarketAnnounced) -> bool:
+        """Whether a market that was only announced may be a wanted one: its event is not known yet."""
+        if self.event_slugs or self.event_ids:
             return True
-        return event is not None and event.slug in self.event_slugs
+        return announced.slug in self.market_slugs or announced.condition_id.lower() in self.condition_ids
 
 
 class Follower:

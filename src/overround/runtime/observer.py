@@ -124,7 +124,7 @@ class Observer:
 
     def _sample(self, ts_ns: int) -> None:
         now_ms = ts_ns // NS_PER_MS
-        points = self._equity_points(now_ms)
+        points = self.equity_points(now_ms)
         found = self._opportunities()
         counts = self._counters()
         status = self._status()
@@ -153,7 +153,8 @@ class Observer:
         ]
         self._writer.put(lambda observations, _projector: observations.snapshots(books))
 
-    def _equity_points(self, now_ms: int) -> list[EquityPoint]:
+    def equity_points(self, now_ms: int) -> list[EquityPoint]:
+        """Return the money of every strategy, and ``total``, at the bids of now."""
         engine = self._engine
         held: dict[str, dict[str, int]] = {name: {} for name in engine.strategy_names()}
         for (strategy, token_id), qty_e6 in engine.portfolio.positions().items():
