@@ -394,11 +394,14 @@ class Books:
         counters.untrue_ms += behind_ms
         counters.untrue_max_ms = max(counters.untrue_max_ms, behind_ms)
 
-    def tick_changed(self, token_id: str, tick_e6: int, exchange_ts_ms: int, ts_ns: int) -> bool:
+    def tick_changed(
+        self, token_id: str, tick_e6: int, exchange_ts_ms: int, ts_ns: int, *, keep_levels: bool = False
+    ) -> bool:
         """Begin a new epoch of both books of the token's market: levels go, a snapshot is awaited.
 
-        Returns False, and changes nothing, for an unknown token, the tick already in force, or a change
-        older than the last one.
+        With ``keep_levels`` the token's own levels stay: they came in a snapshot on the new grid. Returns
+        False, and changes nothing, for an unknown token, the tick already in force, or a change older than
+        the last one.
         """
         del ts_ns
         book = self.by_token.get(token_id)
@@ -410,10 +413,10 @@ class Books:
             each.market = market
             each.epoch += 1
             each.epoch_ts_ms = exchange_ts_ms
-            if each.state in {BookState.LIVE, BookState.SUSPECT, BookState.SYNCING}:
-                self._drop(each, BookState.SYNCING)
-            else:
-                self._drop(each, each.state)
+            if keep_levels and each is book:
+                continue
+            connected = each.state in {BookState.LIVE, BookState.SUSPECT, BookState.SYNCING}
+            self._drop(each, BookState.SYNCING if connected else each.state)
             self.tally.resync("tick_size")
         return True
 

@@ -191,11 +191,13 @@ class MarketDecoder:
         applied = books.apply_snapshot(
             head.asset_id, bids, asks, ts_ms, ts_ns, stream, generation, tick_e6, head.hash
         )
+        if applied and head.hash:
+            proven_tick_e6 = self.witness.snapshot(book, head, bids_text, asks_text, ts_ns)
+            if proven_tick_e6 is not None:
+                books.tick_changed(book.token_id, proven_tick_e6, ts_ms, ts_ns, keep_levels=True)
         if book.epoch != epoch:
             facts.append(TickSizeChanged(book.token_id, book.market.tick_e6, ts_ms))
             facts.append(TickSizeChanged(book.mirror.token_id, book.market.tick_e6, ts_ms))
-        if applied and head.hash:
-            self.witness.snapshot(book, head, bids_text, asks_text, ts_ns)
 
     def _apply_tick(self, change: TickSizeChanged, ts_ns: int, facts: list[Fact]) -> None:
         book = self._by_token.get(change.token_id)

@@ -28,6 +28,14 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 ALL_LAST_TRADES: Final = ("", "0.5", *(f"0.{mills:03d}" for mills in range(1, 1000)))
+VENUE_TICKS: Final = {
+    "0.001": 1_000,
+    "0.01": 10_000,
+    "0.0001": 100,
+    "0.0025": 2_500,
+    "0.005": 5_000,
+    "0.1": 100_000,
+}
 KNOWN_PER_MARKET: Final = 4
 WAITING_PER_MARKET: Final = 8
 PRINTS_TO_TRY: Final = 3
@@ -115,8 +123,12 @@ class HashWitness:
 
     def snapshot(
         self, book: Book, head: BookHead | BookFrame, bids_text: bytes, asks_text: bytes, ts_ns: int
-    ) -> None:
-        """Check the hash of one ``book`` frame; what the frame lacks comes from the market's metadata."""
+    ) -> int | None:
+        """Check the hash of one ``book`` frame; what the frame lacks comes from the market's metadata.
+
+        Returns the tick size in millionths if the hash proves another one than the market's: the venue
+        does not always announce a change of tick before it sends books on the new grid.
+        """
         texts = self._texts_of(book)
         ts_ms = head.timestamp
         if head.last_trade_price is not None:
@@ -133,18 +145,28 @@ class HashWitness:
             if sha1(text).hexdigest() == head.hash:
                 self._books.tally.snapshot_hash_ok += 1
                 self._report(book, ts_ms, ok=True, is_snapshot=True)
-                return
-        prefix = hash_prefix(
-            book.condition_id,
-            book.token_id,
-            str(ts_ms),
-            bids_text,
-            asks_text,
-            texts.min_size if head.min_order_size is None else head.min_order_size,
-            texts.tick if head.tick_size is None else head.tick_size,
-            neg_risk=book.market.neg_risk if head.neg_risk is None else head.neg_risk,
-        )
+                return None
+
+        def prefix_of(tick_text: str) -> "_Hash":
+            return hash_prefix(
+                book.condition_id,
+                book.token_id,
+                str(ts_ms),
+                bids_text,
+                asks_text,
+                texts.min_size if head.min_order_size is None else head.min_order_size,
+                tick_text,
+                neg_risk=book.market.neg_risk if head.neg_risk is None else head.neg_risk,
+            )
+
+        for tick_text in () if head.tick_size else _other_ticks(book):
+            waiting = _Waiting(book, prefix_of(tick_text), head.hash, ts_ms, is_snapshot=True)
+            if self._fits(waiting, texts):
+                self._verdict(waiting, ts_ns, ok=True)
+                return VENUE_TICKS[tick_text]
+        prefix = prefix_of(head.tick_size or texts.tick)
         self._judge(_Waiting(book, prefix, head.hash, ts_ms, is_snapshot=True), texts, ts_ns)
+        return None
 
     def batch(self, book: Book, ts_ns: int) -> None:
         """Check the book as it stands against the hash of its last batch, which must be complete."""
@@ -168,6 +190,9 @@ class HashWitness:
         if texts is None or px_e6 % 1000:
             return
         fresh = last_trade_candidates(px_e6)
+        known = texts.candidates
+        if not texts.waiting and fresh[0] in known and fresh[1] in known:
+            return
         still_waiting = []
         for each in texts.waiting:
             hit = next((text for text in fresh if finish(each.prefix, text) == each.claimed), None)
@@ -208,12 +233,9 @@ class HashWitness:
         )
 
     def _judge(self, hashed: _Waiting, texts: _MarketTexts, ts_ns: int) -> None:
-        candidates = ALL_LAST_TRADES if self._check_all else ()
-        for text in (*texts.candidates, *candidates):
-            if finish(hashed.prefix, text) == hashed.claimed:
-                texts.prefer(text)
-                self._verdict(hashed, ts_ns, ok=True)
-                return
+        if self._fits(hashed, texts):
+            self._verdict(hashed, ts_ns, ok=True)
+            return
         if self._check_all:
             self._verdict(hashed, ts_ns, ok=False)
             return
@@ -223,6 +245,14 @@ class HashWitness:
             batch = next((each for each in texts.waiting if not each.is_snapshot), texts.waiting[0])
             texts.waiting.remove(batch)
             self._give_up(batch, texts, ts_ns)
+
+    def _fits(self, hashed: _Waiting, texts: _MarketTexts) -> bool:
+        """Whether a known last trade price explains the hash; it is then tried first from now on."""
+        for text in (*texts.candidates, *(ALL_LAST_TRADES if self._check_all else ())):
+            if finish(hashed.prefix, text) == hashed.claimed:
+                texts.prefer(text)
+                return True
+        return False
 
     def _give_up(self, hashed: _Waiting, texts: _MarketTexts, ts_ns: int) -> None:
         """Judge a hash that no print explained in time; without any known price it proves nothing."""
@@ -251,3 +281,13 @@ class HashWitness:
         if self._observer is not None:
             kind: Literal["snapshot", "batch"] = "snapshot" if is_snapshot else "batch"
             self._observer(HashCheck(book.token_id, kind, ts_ms, ok))
+
+
+def _other_ticks(book: Book) -> list[str]:
+    """Return the ticks the book's prices speak for, if they do not speak for its own."""
+    tick_e6 = book.market.tick_e6
+    prices = (*book.bids, *book.asks)
+    if any(px_e6 % tick_e6 for px_e6 in prices):
+        return [text for text, other_e6 in VENUE_TICKS.items() if other_e6 < tick_e6]
+    coarser = [(text, other_e6) for text, other_e6 in VENUE_TICKS.items() if other_e6 > tick_e6]
+    return [text for text, other_e6 in coarser if not any(px_e6 % other_e6 for px_e6 in prices)]

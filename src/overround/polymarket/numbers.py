@@ -66,10 +66,12 @@ def best_of(text: str, empty_px_e6: int) -> int:
     """Return a best price in millionths; "", "0" and "1" mean an empty side. Raises ``WireError``."""
     if not text:
         return empty_px_e6
-    try:
-        px_e6 = parse_e6(text)
-    except UnitError as error:
-        _refuse("best price", text, error)
+    px_e6 = BESTS.get(text)
+    if px_e6 is None:
+        try:
+            px_e6 = parse_e6(text)
+        except UnitError as error:
+            _refuse("best price", text, error)
     if px_e6 > E6:
         _refuse("best price", text, "above 1")
     return px_e6 if 0 < px_e6 < E6 else empty_px_e6

@@ -234,6 +234,8 @@ def _parse_resolved(text: bytes) -> MarketResolved:
 
 
 def _is_buy(side: str) -> bool:
+    if side == "BUY":
+        return True
     upper = side.upper()
     if upper == "BUY":
         return True
