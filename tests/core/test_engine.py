@@ -383,6 +383,20 @@ def test_books_of_an_older_process_are_not_live() -> None:
     assert {book.state for book in driver.engine.books} == {BookState.SYNCING}
 
 
+def test_a_new_run_knows_no_wish_of_the_one_before() -> None:
+    driver, strategy = started(BID)
+    driver.fact(ev.RunStarted("r2", "v", "test"))
+    driver.fact(ev.StreamUp(STREAM, GENERATION, market().token_ids()))
+    driver.canceled(*(order.client_order_id for order in driver.engine.orders.open_orders()))
+    driver.fact(ev.Reconciled(0))
+    touch(driver)
+    strategy.script.clear()
+    assert driver.decide() == []
+    strategy.script["m"] = Decision((BID,))
+    touch(driver)
+    assert len(submitted(driver.decide())) == 1
+
+
 def test_a_late_end_of_an_older_connection_is_ignored() -> None:
     driver, _ = started()
     driver.fact(ev.StreamUp(STREAM, 2, market().token_ids()), ev.StreamDown(STREAM, 1, "late"))

@@ -414,6 +414,14 @@ def test_a_failed_settlement_is_put_right_while_the_basket_is_open() -> None:
     assert [(o.token_id, o.side) for o in submitted(commands)] == [("b-yes", Side.SELL)], "A is not ours"
 
 
+def test_a_basket_is_not_complete_while_a_leg_failed_to_settle() -> None:
+    driver, _, orders = begin()
+    trades = [driver.fill(order, confirmed=False) for order in orders]
+    driver.fact(ev.SettlementChanged(trades[2], Settlement.FAILED))
+    (move,) = [command for command in driver.decide() if isinstance(command, MoveBasket)]
+    assert move == MoveBasket("gt5", BasketState.COMPLETING, 1)
+
+
 @pytest.mark.parametrize(
     "spoil",
     [

@@ -10,6 +10,9 @@ from overround.core.risk import order_cost_usd_e6
 from overround.core.units import E6
 from tests.core.worlds import GENERATION, STREAM, Account, fill, intent, market
 
+ODD_E6 = 333_333
+"""Fills of no round part of an order, so that shares of a reservation must be rounded."""
+
 STEPS = st.lists(
     st.tuples(
         st.integers(0, 4),
@@ -39,8 +42,8 @@ def test_reservations_are_those_of_the_open_orders(
         order = orders.known(keys[-which])
         try:
             if trigger is None:
-                account.portfolio.fill(order.intent, fill(order.intent, f"t{now}", size * E6))
-                orders.fill(order, size * E6, 0, 0, now)
+                account.portfolio.fill(order.intent, fill(order.intent, f"t{now}", size * ODD_E6))
+                orders.fill(order, size * ODD_E6, 0, 0, now)
             else:
                 orders.move(order, trigger, now)
         except IllegalTransition:

@@ -71,6 +71,15 @@ def test_changed_market_rules_stop_the_whole_event() -> None:
     assert known.market_rules_accepted("a")
 
 
+def test_acknowledging_other_rules_than_the_present_ones_accepts_no_market() -> None:
+    known = universe()
+    known.list_event(event("r1"))
+    known.list_market(market("a", event_id="e", rule_hash="other"))
+    known.acknowledge("e", "r9")
+    known.list_event(event("r9"))
+    assert not known.rules_accepted("e"), "nobody has read the market's rules"
+
+
 def test_a_market_without_event_has_rules_of_its_own() -> None:
     known = universe(market("a"))
     assert known.market_rules_accepted("a")

@@ -82,6 +82,7 @@ class Execution:
     def forget_wishes(self) -> None:
         """Drop all wishes and churn memory, as a new process would; orders and baskets stay looked after."""
         self._desks.clear()
+        self._cleared_until_ns.clear()
         for order in self._orders.open_orders():
             if order.intent.basket_id is None:
                 self._desk(_scope_of(order.intent)).places[_place_of(order.intent)] = None
@@ -97,7 +98,7 @@ class Execution:
     def settled(self, scope: Scope) -> bool:
         """Whether comparing again can bring nothing new, unless wishes, orders or the time change.
 
-        Not so while a basket is under way, a quote was refused, or limits hold something back.
+        Not so while a basket is under way or an order was refused. What time holds back has its own wake-up.
         """
         desk = self._desks.get(scope)
         return (desk is None or desk.settled) and scope not in self._open_baskets
@@ -187,7 +188,7 @@ class Execution:
                 ids = tuple(order.client_order_id for order in cancels)
                 self._do(CancelOrders(ids, "wish changed"), now_ns, out)
             wanted += quotes
-        desk.settled = desk.held_until_ns is None
+        desk.settled = True
         if not wanted:
             return
         plan = plan_id(*scope, seq, "quotes")
