@@ -126,7 +126,9 @@ class Generator:
     def _book(self, state: MarketState, token_id: str, *, first: bool = False) -> None:
         ts_ms = self._tick_time(state)
         bids, asks = state.sides(token_id)
-        self._send(encode_book(state.market, token_id, bids, asks, ts_ms, state.last_trade, first=first), ts_ms)
+        self._send(
+            encode_book(state.market, token_id, bids, asks, ts_ms, state.last_trade, first=first), ts_ms
+        )
 
     def _change(self, state: MarketState) -> None:
         rng = self._rng
@@ -136,9 +138,15 @@ class Generator:
         step = -tick if is_bid else tick
         best = (max if is_bid else min)(side) if side else None
         far = (min(other) - tick) if is_bid and other else (max(other) + tick) if other else E6 // 2
-        start = best - step if best is not None and rng.random() < 0.1 else (best if best is not None else far)
+        start = (
+            best - step if best is not None and rng.random() < 0.1 else (best if best is not None else far)
+        )
         px = start + step * int(rng.expovariate(0.15))
-        if not 0 < px < E6 or px in other or (other and ((px >= min(other)) if is_bid else (px <= max(other)))):
+        if (
+            not 0 < px < E6
+            or px in other
+            or (other and ((px >= min(other)) if is_bid else (px <= max(other))))
+        ):
             px = best if best is not None else far
         if not 0 < px < E6 or px % tick:
             return
@@ -192,9 +200,7 @@ class Generator:
         market = state.market
         tick = 1_000 if market.tick_e6 == 10_000 else 10_000
         ts_ms = self._tick_time(state)
-        frame = encode_tick_size_change(
-            market.condition_id, market.yes.token_id, market.tick_e6, tick, ts_ms
-        )
+        frame = encode_tick_size_change(market.condition_id, market.yes.token_id, market.tick_e6, tick, ts_ms)
         self._send(frame, ts_ms)
         state.market = msgspec.structs.replace(market, tick_e6=tick)
         self._fill(state)

@@ -302,6 +302,16 @@ def test_a_snapshot_clears_a_suspect_book() -> None:
     assert not books.doubted
 
 
+def test_a_suspect_book_that_goes_stale_is_not_healed() -> None:
+    books = synced()
+    snapshot(books, YES, {40 * CENT: 1}, {60 * CENT: 1}, 10)
+    _wrong_top(books, 11, 0)
+    books.sweep(PATIENCE_NS)
+    books.stream_down(STREAM, GENERATION, 0, "closed")
+    assert (books.by_token[YES].state, books.counters.healed) == (BookState.STALE, 0)
+    assert not books.doubted
+
+
 def test_a_crossed_book_is_doubted_and_a_late_frame_is_not_asked_for_its_top() -> None:
     books = synced()
     snapshot(books, YES, {40 * CENT: 1}, {60 * CENT: 1}, 10)

@@ -156,7 +156,7 @@ class Books:
             return
         for token_id in self._tokens.get(stream, {}):
             book = self.by_token[token_id]
-            self._settle(book)
+            self._forget_doubt(book)
             book.state = BookState.STALE
             book.link = NO_LINK
             self.touched[token_id] = None
@@ -187,7 +187,7 @@ class Books:
 
     def _drop(self, book: Book, state: BookState) -> None:
         """Forget the levels of a book and put it in a state in which no change applies."""
-        self._settle(book)
+        self._forget_doubt(book)
         book.clear()
         book.state = state
         book.link = NO_LINK
@@ -512,13 +512,14 @@ class Books:
         self.tally.resync(doubt.witness)
         self.alarms.append(BookSuspect(book.token_id, doubt.witness, doubt.detail))
 
-    def _settle(self, book: Book) -> None:
-        """Close a doubt in the book's favour."""
-        if book.doubt is None:
-            return
+    def _forget_doubt(self, book: Book) -> None:
         book.doubt = None
         book.audit = False
         self.doubted.pop(book.token_id, None)
+
+    def _settle(self, book: Book) -> None:
+        """Close a doubt in the book's favour."""
+        self._forget_doubt(book)
         if book.state is BookState.SUSPECT:
             book.state = BookState.LIVE
             self.tally.healed += 1

@@ -38,6 +38,8 @@ VENUE_TICKS: Final = {
 }
 KNOWN_PER_MARKET: Final = 4
 WAITING_PER_MARKET: Final = 8
+SPARE_MARKETS: Final = 64
+"""Markets no longer tracked that are remembered before they are cleared out."""
 PRINTS_TO_TRY: Final = 3
 """A waiting hash that the next three trade prints do not explain has failed."""
 
@@ -214,6 +216,9 @@ class HashWitness:
     def _texts_of(self, book: Book) -> _MarketTexts:
         texts = self._texts.get(book.condition_id)
         if texts is None:
+            if len(self._texts) > len(self._books) + SPARE_MARKETS:
+                tracked = {each.condition_id for each in self._books}
+                self._texts = {key: kept for key, kept in self._texts.items() if key in tracked}
             texts = self._texts[book.condition_id] = _MarketTexts(book.market)
         elif texts.market is not book.market:
             texts.take(book.market)
