@@ -209,10 +209,8 @@ def memory_mb(tokens: int) -> float:
     ours.run(stream.frames, stream.ts_ns)
     current, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    levels = sum(len(book.bids) + len(book.asks) for book in ours.books)
-    print(
-        f"memory: {len(ours.books):,} books, {levels / len(ours.books):.0f} levels each: {current / 1e6:.0f} MB"
-    )
+    mean = sum(len(book.bids) + len(book.asks) for book in ours.books) / len(ours.books)
+    print(f"memory: {len(ours.books):,} books, {mean:.0f} levels each: {current / 1e6:.0f} MB")
     return current / 1e6
 
 
