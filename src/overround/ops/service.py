@@ -43,6 +43,10 @@ Watch = Callable[["Service"], Coroutine[Any, Any, None]]
 """Something that looks at a running service until it is cancelled: a display."""
 
 
+class NothingToFollow(Problem):
+    """The venue's metadata cannot be had, or name none of the wanted markets."""
+
+
 class Service:
     """Everything that works together while the service runs."""
 
@@ -64,11 +68,12 @@ class Service:
         self._wanted = wanted
         self._follower = Follower(wanted, self.feed)
         self._halt = halt
-        self._failure: tuple[str, Exception] | None = None
+        self.failure: Problem | None = None
+        """Why the service ended, if not because it was asked to."""
         run.observer.more_status = self._status
 
     async def list_markets(self) -> None:
-        """Read the first listing into the inbox. Raises :class:`Problem` if there is nothing to follow.
+        """Read the first listing into the inbox. Raises :class:`NothingToFollow`.
 
         What the journal knows already and the venue still says is said again, so that the tape of every
         run can be replayed without the ones before.
@@ -82,7 +87,9 @@ class Service:
         try:
             await self.refresher.refresh()
         except ReadError as error:
-            raise Problem(f"the venue's metadata cannot be read: {error}: check venue.gamma_url") from error
+            raise NothingToFollow(
+                f"the venue's metadata cannot be read: {error}: check venue.gamma_url"
+            ) from error
         self._say_again(before)
         for refusal in self.catalog.refusals.values():
             _log.warning(
@@ -92,10 +99,12 @@ class Service:
             self._wanted.covers(market, self.catalog.event_of(market))
             for market in self.catalog.markets.values()
         ):
-            raise Problem("the venue knows none of the markets and events that the configuration names")
+            raise NothingToFollow(
+                "the venue knows none of the markets and events that the configuration names"
+            )
 
     async def trade(self, watch: Watch, duration_s: float | None) -> None:
-        """Run until the halt is asked for. Raises :class:`Problem` if a task died."""
+        """Run until the halt is asked for, or a task died. Raises :class:`Problem` if it was the loop."""
         async with asyncio.TaskGroup() as tasks:
             helpers = [
                 tasks.create_task(self._supervised("metadata", self.refresher.run())),
@@ -103,13 +112,13 @@ class Service:
                 tasks.create_task(self._end_when_asked(duration_s)),
             ]
             feed = tasks.create_task(self._supervised("market feed", self.feed.run()))
-            await self._supervised("trading loop", self.loop.run())
+            ended_in_order = await self._supervised("trading loop", self.loop.run())
             for task in helpers:
                 task.cancel()
             self.feed.stop()
             await feed
-        if self._failure is not None:
-            raise self._problem(*self._failure)
+        if not ended_in_order and self.failure is not None:
+            raise self.failure
 
     async def end(self, reason: str) -> None:
         """End a run that never traded: nothing rests, but the journal says why it ended."""
@@ -121,19 +130,19 @@ class Service:
     async def _end_when_asked(self, duration_s: float | None) -> None:
         self.loop.stop(await self._halt.wait(duration_s))
 
-    async def _supervised(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+    async def _supervised(self, name: str, work: Coroutine[Any, Any, None]) -> bool:
+        """Return whether ``work`` ended without an error; one is logged and ends the service."""
         try:
             await work
         except Exception as error:  # noqa: BLE001 - border of a supervised task: its cause ends the service
             _log.exception("task_died", task=name)
-            self._failure = self._failure or (name, error)
+            cause = _cause(error)
+            if self.failure is None:
+                self.failure = Problem(f"the service ended: {name}: {type(cause).__name__}: {cause}")
+                self.failure.__cause__ = error
             self._halt.ask(f"{name} died")
-
-    @staticmethod
-    def _problem(name: str, error: Exception) -> Problem:
-        problem = Problem(f"the service ended: {name}: {type(error).__name__}: {error}")
-        problem.__cause__ = error
-        return problem
+            return False
+        return True
 
     def _say_again(self, before: dict[str, Any]) -> None:
         now_ns = self._clock.wall_ns()
@@ -196,27 +205,46 @@ async def run_service(
         StoreError, TapeError: if what is there cannot be continued.
     """
     clock = SystemClock()
-    async with metadata_of(config.venue, wanted.selection(), clock) as fetch:
-        with open_run(config, (), clock.wall_ns()) as run, _named(run.run_id):
-            service = Service(config, wanted, run, fetch, halt)
-            _log.info("run_started", mode=config.mode, data_dir=str(config.data_dir()))
-            try:
-                await _unless_halted(asyncio.ensure_future(service.list_markets()), halt)
-            except Problem as problem:
-                await service.end(str(problem))
-                raise
-            await service.trade(watch, duration_s)
-            _log.info("run_ended", reason=halt.reason, frames=run.sequencer.frames)
-            counts = service.log.counts
-            return Ended(
-                run.run_id,
-                halt.reason,
-                run.sequencer.frames,
-                run.engine.command_count,
-                counts["orders"],
-                counts["fills"],
-                counts["refused"],
-            )
+    service: Service | None = None
+    try:
+        async with metadata_of(config.venue, wanted.selection(), clock) as fetch:
+            with open_run(config, (), clock.wall_ns()) as run, _named(run.run_id):
+                service = Service(config, wanted, run, fetch, halt)
+                await _until_halted(service, halt, watch, duration_s)
+    except Exception as error:
+        # What a task died of may come back when the store is closed: the first cause is the one to tell.
+        if service is not None and service.failure is not None and service.failure is not error:
+            raise service.failure from error
+        raise
+    if service.failure is not None:
+        raise service.failure
+    return Ended(
+        run.run_id,
+        halt.reason,
+        run.sequencer.frames,
+        run.engine.command_count,
+        service.log.counts["orders"],
+        service.log.counts["fills"],
+        service.log.counts["refused"],
+    )
+
+
+async def _until_halted(service: Service, halt: Halt, watch: Watch, duration_s: float | None) -> None:
+    _log.info("run_started", mode=service.config.mode, data_dir=str(service.config.data_dir()))
+    try:
+        await _unless_halted(asyncio.ensure_future(service.list_markets()), halt)
+        await service.trade(watch, duration_s)
+    except NothingToFollow as nothing:
+        service.failure = nothing
+        await service.end(str(nothing))
+    _log.info("run_ended", reason=halt.reason, frames=service.run.sequencer.frames)
+
+
+def _cause(error: Exception) -> Exception:
+    """Return the first error inside groups of them."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _unless_halted(work: asyncio.Future[None], halt: Halt) -> None:

@@ -40,7 +40,7 @@ class Glance:
         rate = (frames - self._frames) / max(now_s - self._at_s, 1e-3)
         self._frames, self._at_s = frames, now_s
         books = Counter(
-            book.state.value for book in engine.books if book.market.condition_id in self._followed
+            book.state.name for book in engine.books if book.market.condition_id in self._followed
         )
         streams = Counter(status.phase for status in service.feed.status())
         counts = service.log.counts

@@ -144,7 +144,7 @@ class Observer:
             BookSnapshot(
                 book.token_id,
                 now_ms,
-                book.state,
+                book.state.name,
                 book.levels(Side.BUY, SNAPSHOT_DEPTH),
                 book.levels(Side.SELL, SNAPSHOT_DEPTH),
             )
@@ -228,7 +228,7 @@ class Observer:
 
     def _status(self) -> dict[str, Any]:
         engine = self._engine
-        states: Counter[str] = Counter(book.state.value for book in _books(engine))
+        states: Counter[str] = Counter(book.state.name for book in _books(engine))
         return {
             "run_id": self._run_id,
             "mode": self._mode,
