@@ -15,6 +15,9 @@ from overround.runtime.sequencer import Sequencer, Step
 
 TIMER_NS = 250_000_000
 BATCH_NS = 1_000_000
+MAX_SILENCE_NS = 3_600_000_000_000
+"""A longer gap between two inputs is crossed at once: timers stop after this much of it."""
+
 SETTLE_NS = 60_000_000_000
 """How long feed time goes on after the last input, so that everything on its way arrives."""
 
@@ -70,6 +73,7 @@ class RecordedLoop:
         """Let timers and the venue's news between the last batch and ``at_ns`` happen at their times."""
         if self._timer_due_ns is None:
             self._timer_due_ns = at_ns + TIMER_NS
+        silent_from_ns = self._timer_due_ns + MAX_SILENCE_NS
         while True:
             news_ns = self._sequencer.venue.next_due_ns()
             due = [
@@ -80,7 +84,9 @@ class RecordedLoop:
             if not due:
                 return
             next_ns = min(due)
-            if timers and next_ns == self._timer_due_ns:
+            if next_ns > silent_from_ns:
+                self._timer_due_ns = at_ns
+            elif timers and next_ns == self._timer_due_ns:
                 self._timer_due_ns = next_ns + TIMER_NS
                 self._step([FactIn(next_ns, TimerFired("tick"))], next_ns)
             else:
