@@ -6,10 +6,13 @@ import sys
 from itertools import islice
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from overround.core.commands import SubmitOrders
 from overround.core.engine import Engine
+from overround.polymarket.inbox import FrameIn
+from overround.runtime.recovery import fold
 from overround.runtime.replay import verify
 from overround.storage.journal import decode_command
 from tests.runtime.sessions import frames, new_engine, stored_logs, stored_session
@@ -84,3 +87,26 @@ def test_no_order_is_submitted_twice(data: Path) -> None:
             ):
                 ids += [order.client_order_id for order in command.orders]
     assert len(ids) == len(set(ids)) > 10
+
+
+def test_a_resolution_and_a_tick_change_survive_a_restart_and_replay(
+    recordings: Path, tmp_path: Path
+) -> None:
+    market_id = "0x18b1c135d0a40c5894da9412e77311827d9caf16cf4cd6591b247a34730af919"
+    resolution = b'{"event_type":"market_resolved","market":"%b","winning_asset_id":"%b","timestamp":"1"}'
+    with stored_session(recordings, tmp_path, "first") as session:
+        groups = list(islice(frames(recordings), 50))
+        last = groups[-1][-1]
+        assert isinstance(last, FrameIn)
+        winner = session.engine.universe.markets[market_id].yes.token_id
+        payload = resolution % (market_id.encode(), winner.encode())
+        groups.append([msgspec.structs.replace(last, payload=payload)])
+        session.run(iter(groups))
+        assert session.engine.universe.markets[market_id].winner == winner
+    engine = new_engine()
+    with stored_logs(tmp_path) as (journal, tape):
+        fold(engine, journal.read())
+        report = verify(journal, tape, new_engine)
+    assert engine.universe.markets[market_id].winner == winner
+    assert report.matches_journal
+    assert report.commands > 0

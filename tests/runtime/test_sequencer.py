@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overround.core.events import RunEnded, Side, StreamDown, TimerFired, TradePrinted
+from overround.core.events import (
+    MarketResolved,
+    RunEnded,
+    Side,
+    StreamDown,
+    TickSizeChanged,
+    TimerFired,
+    TradePrinted,
+)
 from overround.polymarket.inbox import FactIn, FrameIn, Incoming
 from overround.storage.journal import decode_command, decode_fact
 from overround.storage.tape import FRAME, MARK, NOTE, TIMER
@@ -86,6 +94,22 @@ def test_the_venue_sees_the_books_it_watches_and_their_trades() -> None:
     assert [entry for entry in it.diary.entries if entry[0] == "observe"] == [("observe", (), (trade,))]
     assert step.rare == [trade]
     assert not it.log.journaled, "what a frame carries is on the tape within it"
+
+
+def test_a_recovery_learns_what_it_must_from_frames_too() -> None:
+    it = bench(next_seq=7)
+    tick, resolved = TickSizeChanged("t", 1_000, 1), MarketResolved("m", "t")
+    it.engine.rare[b"t"] = [tick, TradePrinted("t", 500_000, 1_000_000, Side.BUY, 1), resolved]
+    step = it.sequencer.step([frame(5, b"t"), FactIn(6, StreamDown(3, 2, "test"))], 6)
+    assert [(seq, fact) for seq, _, fact in step.facts] == [
+        (7, tick),
+        (7, resolved),
+        (8, StreamDown(3, 2, "test")),
+    ]
+    assert [record.seq for record in it.log.journaled] == [7, 7, 8]
+    assert [entry[1] for entry in it.diary.entries if entry[0] == "fact"] == [StreamDown(3, 2, "test")], (
+        "the engine has handled its own facts"
+    )
 
 
 @given(st.lists(st.lists(st.integers(0, 100), max_size=5), max_size=8), st.integers(0, 50))

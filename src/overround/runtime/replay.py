@@ -1,8 +1,9 @@
 """Replay: fold journal and tape again and demand the same commands, byte for byte.
 
 For every run in the journal the engine is restored as the run itself was (by folding what came before),
-then fed the run's inputs in their order: frames and timers from the tape, facts from the journal. At each
-batch border the commands it decides must equal the journaled ones. Where the tape of a run ends early
+then fed the run's inputs in their order: frames and timers from the tape, facts from the journal (but for
+those that frames carry: the frames bring them again). At each batch border the commands it decides must
+equal the journaled ones. Where the tape of a run ends early
 (a killed process loses the last unsealed block), verification of that run ends there and says so.
 
 Invariants: replay writes nothing and reads no clock; the answer does not depend on the process.
@@ -17,6 +18,7 @@ import msgspec
 from overround.core.engine import Engine
 from overround.core.events import Fact, RunStarted, TimerFired
 from overround.runtime.recovery import fold
+from overround.runtime.sequencer import KEPT_FROM_FRAMES
 from overround.storage.journal import JournalReader, JournalRecord, command_record, decode_fact
 from overround.storage.tape_format import FRAME, MARK, TIMER, TapeRecord
 
@@ -138,8 +140,8 @@ def _feed(run: _Run, record: JournalRecord | TapeRecord, digest: Callable[[bytes
             run.tape_ended = True
             run.unverified += len(run.waiting)
             run.waiting.clear()
-        else:
-            run.engine.on_fact(decode_fact(record.payload), run.tick(record.ts_ns))
+        elif not isinstance(fact := decode_fact(record.payload), KEPT_FROM_FRAMES):
+            run.engine.on_fact(fact, run.tick(record.ts_ns))
         return
     if record.kind == FRAME:
         run.engine.ingest(record.payload, run.tick(record.recv_wall_ns), record.stream, record.generation)

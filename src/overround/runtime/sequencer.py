@@ -23,11 +23,13 @@ from overround.core.events import (
     EventListed,
     Fact,
     MarketListed,
+    MarketResolved,
     RunEnded,
     RunStarted,
     StreamDown,
     StreamUp,
     SubscriptionChanged,
+    TickSizeChanged,
     TimerFired,
     TradePrinted,
 )
@@ -43,6 +45,10 @@ NOTED = (RunStarted, RunEnded, MarketListed, EventListed, StreamUp, StreamDown, 
 """Facts that are also noted on the tape, so that a tape alone can be replayed and backtested."""
 
 
+KEPT_FROM_FRAMES = (TickSizeChanged, MarketResolved)
+"""Consequences of frames that a recovery must know too: journaled beside the frame, which is on the tape."""
+
+
 class Step(msgspec.Struct):
     """What one batch did."""
 
@@ -50,10 +56,10 @@ class Step(msgspec.Struct):
     ts_ns: int
     frames: int
     facts: list[tuple[int, int, Fact]]
-    """Journaled facts: (seq, ts_ns, fact)."""
+    """Journaled facts: (seq, ts_ns, fact); those that a frame carried have the frame's number."""
     commands: list[Command]
     rare: list[Fact] = msgspec.field(default_factory=list)
-    """What frames carried besides book changes: on the tape within them, not journaled."""
+    """What frames carried besides book changes: on the tape within them."""
 
 
 class Sequencer:
@@ -121,6 +127,8 @@ class Sequencer:
         step.frames += 1
         if facts:
             step.rare += facts
+            seq = self._next_seq - 1
+            step.facts += [(seq, ts_ns, fact) for fact in facts if isinstance(fact, KEPT_FROM_FRAMES)]
         self._show_venue(facts, ts_ns)
 
     def _show_venue(self, facts: Sequence[Fact] | None, ts_ns: int) -> None:
