@@ -5,6 +5,7 @@ says what it is. Knows no engine.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -15,7 +16,7 @@ from overround.storage.import_source import ImportFormatError
 from overround.storage.importers import Recording, open_recording
 from overround.storage.tape import FRAME, TapeReader, TapeRecord
 from overround.storage.tape_format import SEGMENT_MAGIC
-from overround.storage.tape_notes import STREAM_USER
+from overround.storage.tape_notes import STREAM_USER, NoteError
 
 MARKET_SUFFIXES: Final = (".markets.json", ".markets.jsonl", ".markets.json.zst")
 COMMON_MARKETS: Final = "markets.gamma.json"
@@ -51,6 +52,16 @@ class RecordedSource(NamedTuple):
         return self.form == "tape"
 
 
+@contextmanager
+def notes_of(path: Path) -> Iterator[None]:
+    """Refuse a tape with notes that this program does not know. Raises ``BadInput``."""
+    try:
+        yield
+    except NoteError as error:
+        remedy = "read it with the program version that wrote it"
+        raise BadInput(path, "holds a note this program does not know", error, remedy) from error
+
+
 class MarketFrames:
     """The frames of a source that came over market streams or REST."""
 
@@ -83,8 +94,11 @@ def open_source(path: Path) -> RecordedSource:
         raise BadInput(path, "no such file or directory", path.name, "give a tape or a recording that exists")
     if path.is_dir():
         return _tape(data_tape(path) or path)
-    with path.open("rb") as file:
-        magic = file.read(len(SEGMENT_MAGIC))
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(SEGMENT_MAGIC))
+    except OSError as error:
+        raise BadInput(path, "cannot be read", error.strerror or error, "give a readable file") from error
     # Too short to be a whole magic number: a tape whose beginning is cut says so itself.
     if magic and SEGMENT_MAGIC.startswith(magic):
         return _tape(path)

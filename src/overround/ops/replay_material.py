@@ -16,7 +16,7 @@ from overround.core.events import EventListed, Fact, MarketListed
 from overround.core.market import EventKind, FeeSchedule, Market, MarketEvent
 from overround.ops.market_files import load_listing
 from overround.ops.mistakes import BadInput
-from overround.ops.recorded_sources import MarketFrames, RecordedSource, beside, open_source
+from overround.ops.recorded_sources import MarketFrames, RecordedSource, beside, notes_of, open_source
 from overround.polymarket.book_check_input import Survey, survey
 from overround.polymarket.catalog import Catalog
 from overround.polymarket.listing import Listing
@@ -77,7 +77,8 @@ def prepare(path: Path, wanted: Wanted) -> Material:
     if first is None:
         raise BadInput(path, "holds no record", "0 records", "give a tape or recording with frames")
     notes: list[str] = []
-    noted = noted_metadata(islice(source.records, _HEAD)) if source.is_tape else []
+    with notes_of(path):
+        noted = noted_metadata(islice(source.records, _HEAD)) if source.is_tape else []
     surveyed = Survey({}, {}, 0) if noted else survey(MarketFrames(source.records))
     catalog = Catalog()
     for fact in noted:

@@ -20,7 +20,7 @@ from overround.ops.app import new_engine, open_backtest, open_shadow
 from overround.ops.config import Config
 from overround.ops.config_load import load
 from overround.ops.mistakes import BadInput
-from overround.ops.recorded_sources import TAPE_NAME
+from overround.ops.recorded_sources import TAPE_NAME, notes_of
 from overround.ops.replay_material import Material
 from overround.ops.trading_tally import Tally
 from overround.runtime.backtest import run_tape
@@ -178,11 +178,12 @@ def default_config(path: Path) -> Path | None:
 
 def _config_of(journal: JournalReader, data: Path, path: Path | None) -> Config:
     """Return the configuration in ``path`` if it is the one that every journaled run had."""
-    loaded = [
-        fact
-        for record in journal.read()
-        if record.kind == "fact" and isinstance(fact := decode_fact(record.payload), ConfigLoaded)
-    ]
+    facts = (record.payload for record in journal.read() if record.kind == "fact")
+    try:
+        loaded = [fact for fact in map(decode_fact, facts) if isinstance(fact, ConfigLoaded)]
+    except msgspec.MsgspecError as error:
+        remedy = "verify it with the program version that wrote it"
+        raise BadInput(data, "its journal holds a fact this program does not know", error, remedy) from error
     if not loaded:
         raise BadInput(data, "holds no run", "empty journal", "start a run first")
     path = path or default_config(data)
@@ -200,7 +201,8 @@ def _config_of(journal: JournalReader, data: Path, path: Path | None) -> Config:
 
 def _timed(sequencer: Sequencer, material: Material, on_step: Callable[[Step], None]) -> int:
     started_s = time.perf_counter()
-    run_tape(sequencer, material.source.records, material.tokens_of, on_step, material.edit)
+    with notes_of(material.source.path):
+        run_tape(sequencer, material.source.records, material.tokens_of, on_step, material.edit)
     return _rate(sequencer.frames, time.perf_counter() - started_s)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from overround.ops.cli.root import app
+from overround.storage.tape import FRAME, NOTE, TapeWriter
 from tests.ops.cli.running import Cli
 
 OFFLINE = ("import", "export", "book-check", "replay", "backtest", "quoter-run-replay", "dutch-run-replay")
@@ -122,3 +123,11 @@ def test_help_fits_a_screen(cli: Cli, command: str) -> None:
 def test_every_command_explains_itself() -> None:
     assert {command.name for command in app.registered_commands} >= set(OFFLINE)
     assert all(command.callback and command.callback.__doc__ for command in app.registered_commands)
+
+
+def test_notes_of_a_later_version(cli: Cli, tmp_path: Path) -> None:
+    with TapeWriter(tmp_path / "tape", run_id="later") as tape:
+        tape.append(NOTE, 1, 1, 0, 0, 0, b'{"type":"not invented yet"}')
+        tape.append(FRAME, 2, 2, 0, 1, 1, b"{}")
+    for command in ("replay", "book-check"):
+        assert "a note this program does not know" in cli(command, tmp_path / "tape").refusal()

@@ -95,7 +95,12 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     """Print a table for people; columns whose name ends in ``#`` are numbers and aligned right."""
     table = Table(header_style="bold")
     for column in columns:
-        table.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left")
+        numeric = column.endswith("#")
+        table.add_column(
+            column.removesuffix("#"),
+            justify="right" if numeric else "left",
+            overflow="ellipsis" if numeric else "fold",
+        )
     for row in rows:
         table.add_row(*(str(value) for value in row))
     _print_titled(title, table)

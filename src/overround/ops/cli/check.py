@@ -51,14 +51,15 @@ def _check(path: Path, markets: Path | None) -> "FileReport":
 
     from overround.core.events import MarketListed
     from overround.ops.market_files import load_listing
-    from overround.ops.recorded_sources import MarketFrames, beside, open_source
+    from overround.ops.recorded_sources import MarketFrames, beside, notes_of, open_source
     from overround.polymarket.book_check import check_frames
     from overround.runtime.backtest import noted_metadata
 
     source = open_source(path)
     known = {}
     if source.is_tape:
-        facts = noted_metadata(source.records)
+        with notes_of(path):
+            facts = noted_metadata(source.records)
         known = {fact.market.condition_id: fact.market for fact in facts if isinstance(fact, MarketListed)}
     metadata_file = markets or beside(path)
     if metadata_file is not None:

@@ -268,7 +268,7 @@ def _show_backtest(title: str, tape: Path, report: "BacktestReport") -> None:
 
 def _market_row(row: Mapping[str, Any]) -> tuple[object, ...]:
     names = ("orders", "cancels", "fills", "inventory_yes", "inventory_no", "fees_usdc", "pnl_usdc")
-    return str(row["market"])[:32], *(row[name] for name in names)
+    return row["market"], *(row[name] for name in names)
 
 
 def _dutch_document(tape: Path, report: "BacktestReport", ledger: "DutchLedger") -> dict[str, Any]:
