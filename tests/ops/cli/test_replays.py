@@ -169,6 +169,17 @@ def test_backtest_adds_up(cli: Cli, session: Path) -> None:
     assert "PnL, USDC" in cli("backtest", session / "data", "--config", session / "config.toml").out
 
 
+def test_trades_whose_settlement_fails_leave_no_money(cli: Cli, session: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    text = (session / "config.toml").read_text(encoding="utf-8")
+    config.write_text(text + 'failure_ratio = "0.5"\n', encoding="utf-8")
+    report = cli("backtest", session / "data", "--config", config, "--json").json()
+    lines = report["strategies"]
+    assert 0 < sum(line["failed_trades"] for line in lines) < sum(line["fills"] for line in lines)
+    taken_in = sum(parse_signed_e6(line["cash_flow_usdc"]) for line in lines)
+    assert parse_signed_e6(report["cash_usdc"]) == 10_000_000_000 + taken_in
+
+
 def test_quoter_shows_quotes_and_inventory_by_market(cli: Cli, session: Path) -> None:
     words = ("quoter-run-replay", session / "data", "--config", session / "config.toml")
     report = cli(*words, "--json").json()
