@@ -89,9 +89,7 @@ def test_no_order_is_submitted_twice(data: Path) -> None:
     assert len(ids) == len(set(ids)) > 10
 
 
-def test_a_resolution_and_a_tick_change_survive_a_restart_and_replay(
-    recordings: Path, tmp_path: Path
-) -> None:
+def test_a_resolution_survives_a_restart_and_replays(recordings: Path, tmp_path: Path) -> None:
     market_id = "0x18b1c135d0a40c5894da9412e77311827d9caf16cf4cd6591b247a34730af919"
     resolution = b'{"event_type":"market_resolved","market":"%b","winning_asset_id":"%b","timestamp":"1"}'
     with stored_session(recordings, tmp_path, "first") as session:
