@@ -56,13 +56,14 @@ snapshot_interval_s = 1
 [service.spread]
 size = "50"
 max_position = "300"
+inventory_skew = "0.04"
 min_quote_lifetime_ms = 2000
 
 [service.dutch]
 min_profit_usdc = "0.25"
 safety_margin_usdc = "0.05"
 slippage_ticks = 0
-max_size = "200"
+max_size = "60"
 cooldown_ms = 250
 max_legging_ratio = "8"
 
@@ -75,6 +76,16 @@ queue_model = "probabilistic"
 
 [risk]
 max_market_usdc = "400"
+
+# Five minutes of bitcoin move far and fast: smaller, wider, and back sooner after a jump.
+[[market]]
+slug = "btc-updown-5m-1776326100"
+spread = { size = "20", max_position = "100", edge = "0.02", max_mid_jump = "0.1", cooloff_ms = 5000 }
+
+# A tick of a tenth of a cent allows a tighter quote.
+[[market]]
+slug = "jd-vance-2028-republican-nominee"
+spread = { edge = "0.002" }
 """
 
 

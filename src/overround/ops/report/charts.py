@@ -14,7 +14,7 @@ ASK: Final = "#d1495b"
 BAND: Final = "rgba(110, 126, 150, 0.22)"
 TOUCH: Final = "rgba(110, 126, 150, 0.75)"
 LINES: Final = ("#3b76e1", "#e08a1e", "#8d63d2", "#1a9c6b")
-TOTAL: Final = "#7f8a99"
+TOTAL: Final = "rgba(127, 138, 153, 0.5)"
 GRID: Final = "rgba(128, 128, 128, 0.18)"
 EDGE_SHARE: Final = 50
 """One part in so many of the touches may lie outside the drawn range, at either end."""
@@ -23,11 +23,11 @@ EDGE_SHARE: Final = 50
 def equity_chart(lines: Sequence[EquityLine], baskets: Sequence[BasketLine]) -> go.Figure:
     """Return profit through time: one line a strategy, their sum, and what baskets must pay in the end."""
     figure = _figure(320)
-    for line, color in zip(lines, LINES * len(lines), strict=False):
-        _add_money(figure, line.ts_ms, line.pnl_usd_e6, words(line.strategy), {"color": color, "width": 2})
     if len(lines) > 1 and len({tuple(line.ts_ms) for line in lines}) == 1:
         total = [sum(values) for values in zip(*(line.pnl_usd_e6 for line in lines), strict=True)]
-        _add_money(figure, lines[0].ts_ms, total, "total", {"color": TOTAL, "width": 3})
+        _add_money(figure, lines[0].ts_ms, total, "total", {"color": TOTAL, "width": 4})
+    for line, color in zip(lines, LINES * len(lines), strict=False):
+        _add_money(figure, line.ts_ms, line.pnl_usd_e6, words(line.strategy), {"color": color, "width": 2})
     done = [basket for basket in baskets if basket.guaranteed]
     if done and lines and lines[0].ts_ms:
         times, sums = [lines[0].ts_ms[0]], [0]
@@ -38,7 +38,7 @@ def equity_chart(lines: Sequence[EquityLine], baskets: Sequence[BasketLine]) -> 
         sums.append(sums[-1])
         dash = {"color": BID, "width": 2, "dash": "dot", "shape": "hv"}
         _add_money(figure, times, sums, "baskets at resolution", dash)
-    figure.update_yaxes(tickprefix="$", zeroline=True, zerolinecolor=TOUCH)
+    figure.update_yaxes(tickformat="$,.2~f", zeroline=True, zerolinecolor=TOUCH)
     figure.update_layout(hovermode="x unified")
     return figure
 

@@ -19,7 +19,7 @@ CLASSES: Final = {
 
 NOTE: Final = (
     "A strategy speaks when its verdict on an event or market changes; this counts what it said, in the "
-    "order in which it looks."
+    "order in which it looks. Point at a line for the latest figures."
 )
 KEY: Final = (
     "<p class='key'><i style='background:var(--refused)'></i>refused"
@@ -61,30 +61,34 @@ def _funnel(data: ReportData, strategy: str) -> str:
     reasons = [one for one in data.reasons if one.strategy == strategy]
     checks = [one for one in data.checks if one.strategy == strategy]
     results = outcomes(data, strategy)
-    most = max(one.count for one in reasons)
-    most_sent = max((most, *(count for _, _, count in results)))
-    return (
-        _steps(reasons, most)
-        + _steps(checks, max((one.count for one in checks), default=0))
-        + "".join(
-            _step(name, sentence, bar(count, most_sent, "acted"), count) for name, sentence, count in results
-        )
-    )
+    most_sent = max((count for _, _, count in results), default=0)
+    parts = [
+        ("Verdicts", _steps(reasons)),
+        ("Wishes stopped by a risk check, at each attempt", _steps(checks)),
+        (
+            "What came of it",
+            "".join(
+                _step(name, sentence, bar(count, most_sent, "acted"), count)
+                for name, sentence, count in results
+            ),
+        ),
+    ]
+    return "".join(f"<h4>{name}</h4>{steps}" for name, steps in parts if steps)
 
 
-def _steps(reasons: Sequence[ReasonCount], most: int) -> str:
+def _steps(reasons: Sequence[ReasonCount]) -> str:
+    most = max((one.count for one in reasons), default=0)
     lines = []
     for one in reasons:
         known = explain(one.reason)
-        sentence = known.sentence + (f" Latest: {one.detail}" if one.detail else "")
-        lines.append(
-            _step(words(one.reason), sentence, bar(one.count, most, CLASSES[known.stage]), one.count)
-        )
+        drawn = bar(one.count, most, CLASSES[known.stage])
+        lines.append(_step(words(one.reason), known.sentence, drawn, one.count, one.detail))
     return "".join(lines)
 
 
-def _step(name: str, sentence: str, drawn: str, count: int) -> str:
+def _step(name: str, sentence: str, drawn: str, count: int, detail: str = "") -> str:
+    hint = f" title='latest: {escape(detail)}'" if detail else ""
     return (
-        f"<div class='step'><div><b>{escape(name)}</b><small>{escape(sentence)}</small></div>"
+        f"<div class='step'{hint}><div><b>{escape(name)}</b><small>{escape(sentence)}</small></div>"
         f"{drawn}<div class='count'>{count:,}</div></div>"
     )

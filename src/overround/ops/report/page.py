@@ -84,8 +84,8 @@ def _head(data: ReportData, title: str, checks: Checks) -> str:
 
 def _cards(data: ReportData) -> str:
     cards = {
-        "profit, positions at bids": money(data.pnl_usd_e6),
-        "locked in by baskets": money(data.guaranteed_usd_e6) if data.baskets else "–",
+        "profit at bids": money(data.pnl_usd_e6),
+        "baskets at resolution": money(data.guaranteed_usd_e6) if data.baskets else "–",
         "fees paid": plain_usd(sum(line.fee_usd_e6 for line in data.strategies)),
         "fills": f"{sum(line.fills for line in data.strategies):,}",
         "orders": f"{sum(line.orders for line in data.strategies):,}",
@@ -161,8 +161,9 @@ def _stories(data: ReportData) -> str:
 
 
 BASKET_NOTE: Final = (
-    "Promised is the profit that was certain if every leg filled as planned. At resolution is what the "
-    "shares now held must pay whoever wins, less cost and fees; for a basket that was undone it is the loss."
+    "Promised is the profit that the strategy reckoned with. At resolution is what the shares now held must "
+    "pay whoever wins, less cost and fees. It is less where a leg was filled below its limit: the venue "
+    "then gives more shares for the money, and odd shares pay in one outcome only."
 )
 
 
@@ -188,7 +189,7 @@ def _baskets(data: ReportData) -> str:
     ]
     states = Counter(basket.state for basket in data.baskets)
     summary = ", ".join(f"{count} {state}" for state, count in states.most_common())
-    title = f"{summary} · locked in: {money(data.guaranteed_usd_e6)}"
+    title = f"{summary} · at resolution {money(data.guaranteed_usd_e6)}"
     return "<h2>Baskets</h2>" + panel(title, table(header, rows), BASKET_NOTE)
 
 

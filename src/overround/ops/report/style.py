@@ -44,9 +44,10 @@ tr:last-child td { border-bottom:0; }
 tr.sum td { font-weight:600; }
 .good { color:var(--good); }
 .bad { color:var(--bad); }
+.panel h4 { margin:14px 0 4px; font-size:12px; font-weight:600; color:var(--soft);
+  text-transform:uppercase; letter-spacing:.05em; }
 .step { display:grid; grid-template-columns:minmax(280px,1fr) minmax(120px,1.1fr) 64px; gap:2px 16px;
   align-items:center; padding:6px 0; border-top:1px solid var(--line); }
-.step:first-of-type { border-top:0; }
 .step b { font-weight:600; }
 .step small { display:block; color:var(--soft); line-height:1.35; }
 .step .count { text-align:right; font-variant-numeric:tabular-nums; font-weight:600; }

@@ -55,7 +55,7 @@ def _hashes(tally: HashTally) -> str:
 
 
 def _strategies(data: ReportData) -> Table:
-    table = _table("Strategy", "orders#", "filled#", "canceled#", "fills#", "volume#", "fees#", "profit#")
+    table = _table("Strategy", "orders#", "filled#", "canceled#", "fills#", "volume#", "fees#", "at bids#")
     for line in data.strategies:
         table.add_row(
             words(line.strategy),
@@ -73,8 +73,6 @@ def _strategies(data: ReportData) -> Table:
             plain_usd(sum(line.fee_usd_e6 for line in data.strategies)),
             _money(data.pnl_usd_e6),
         )
-    table.caption = "profit: cash plus positions at their best bids, fees included"
-    table.caption_justify = "left"
     return _spaced(table)
 
 
