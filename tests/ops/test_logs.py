@@ -62,7 +62,7 @@ def test_no_secret_in_any_form(tmp_path: Path, capsys: pytest.CaptureFixture[str
     log = structlog.get_logger("overround.x")
     with logs(LogConfig(level="debug"), WALLET, tmp_path) as recent:
         log.info("key", wallet=WALLET, private_key="other", headers={"POLY_API_KEY": "abc", "n": 1})
-        log.info("a message with " + KEY, bare=KEY.removeprefix("0x"), text="c2VjcmV0+/= within")
+        log.info("a message with %s", KEY, bare=KEY.removeprefix("0x"), text="c2VjcmV0+/= within")
         log.error("failed", exc_info=ValueError(f"cannot use {KEY}"))
         said = list(recent.lines)
     written = capsys.readouterr().err + (tmp_path / FILE_NAME).read_text(encoding="utf-8") + "\n".join(said)

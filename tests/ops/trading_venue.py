@@ -70,6 +70,10 @@ class TradingVenue(ScriptedVenue):
             self.answer(f"/markets/slug/{market['slug']}", Answer({**market, "events": [event]}))
             self.answer(f"/clob-markets/{market['conditionId']}", Answer(_compact(market)))
 
+    async def accept(self) -> Session:
+        """Return the next socket a client opened, also one that is only starting as a process."""
+        return await asyncio.wait_for(self._sessions.get(), 4 * PATIENCE_S)
+
     async def serve(self, *numbers: int) -> Session:
         """Accept a socket that asks for these outcomes, and send their books."""
         session = await self.accept()

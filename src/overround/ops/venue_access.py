@@ -64,10 +64,25 @@ async def metadata_of(
         clob = ClobMetadataClient(VenueReads(http, venue.clob_url, policy), clock.wall_ns)
 
         async def fetch() -> Listing:
-            listing = await gamma.listing(selection)
+            listing = await _with_events(gamma, await gamma.listing(selection))
             return await clob.complete(listing) if ask_clob else listing
 
         yield fetch
+
+
+async def _with_events(gamma: GammaClient, listing: Listing) -> Listing:
+    """Return ``listing`` with the events that its markets belong to, whole.
+
+    A market whose event is unknown is never traded: nobody could notice that the event's rules change.
+    """
+    known = {event.event_id for event in listing.events}
+    missing = {market.event_id for market in listing.markets if market.event_id is not None} - known
+    if not missing:
+        return listing
+    events = await gamma.listing(Selection(event_ids=tuple(sorted(missing))))
+    again = {market.condition_id for market in events.markets}
+    others = tuple(market for market in listing.markets if market.condition_id not in again)
+    return Listing(others, listing.events, listing.refusals) + events
 
 
 def _on_this_machine(url: str) -> bool:
