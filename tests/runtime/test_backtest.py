@@ -15,7 +15,7 @@ from overround.runtime.backtest import noted_metadata, run_tape
 from overround.runtime.recorded import batches, input_ts_ns
 from overround.runtime.sequencer import Step
 from overround.runtime.synthetic import SyntheticEvent
-from overround.storage.tape import TapeReader
+from overround.storage.tape import MARK, TapeReader
 from tests.ops.paper_session import START_NS, STREAM, write_config
 
 MS = 1_000_000
@@ -80,3 +80,38 @@ def test_a_tape_notes_its_markets(tmp_path: Path) -> None:
         pass
     with TapeReader(tape_path(config)) as tape:
         assert noted_metadata(tape) == event.metadata()
+
+
+def test_a_long_list_of_markets_hides_no_border(tmp_path: Path) -> None:
+    config = load(write_config(tmp_path))
+    event = SyntheticEvent(1, START_NS, STREAM, FlowConfig())
+    groups = list(batches(event.inputs(START_NS + 1_000 * MS), 2 * MS))
+    metadata = event.metadata() * 400
+    with open_run(config, metadata, START_NS) as run:
+        steps = live_like(run, groups, Random(1))
+    again = backtested(config, tape_path(config))
+    # Frames are decided on in the batches of the run, not in some of the backtest's own.
+    assert [step.frames for step in again if step.frames] == [step.frames for step in steps if step.frames]
+    assert sum(step.frames for step in again) > 10
+
+
+def test_a_tape_whose_beginning_is_gone_takes_later_runs_over(tmp_path: Path) -> None:
+    config = load(write_config(tmp_path))
+    event = SyntheticEvent(1, START_NS, STREAM, FlowConfig())
+    groups = list(batches(event.inputs(START_NS + 4_000 * MS), 2 * MS))
+    half = len(groups) // 2
+    for part in (groups[:half], groups[half:]):
+        with open_run(config, event.metadata(), START_NS) as run:
+            live_like(run, part, Random(1))
+    with TapeReader(tape_path(config)) as tape:
+        records = list(tape)
+    first_mark = next(index for index, record in enumerate(records) if record.kind == MARK)
+    sequencer = open_backtest(config, event.metadata(), START_NS)
+    open_after: list[bool] = []
+    run_tape(
+        sequencer, records[first_mark + 1 :], {}, lambda _: open_after.append(sequencer.engine.gate_open)
+    )
+    # Closed at the end of the first run, open again in the second.
+    closed_at = open_after.index(False)
+    assert True in open_after[closed_at:]
+    assert not open_after[-1]

@@ -7,7 +7,6 @@ words. Knows no engine.
 """
 
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -20,11 +19,9 @@ from overround.ops.recorded_sources import MarketFrames, RecordedSource, beside,
 from overround.polymarket.book_check_input import Survey, survey
 from overround.polymarket.catalog import Catalog
 from overround.polymarket.listing import Listing
-from overround.runtime.backtest import noted_metadata
+from overround.runtime.backtest import head_of, noted_metadata
 
 NS_PER_MS = 1_000_000
-_HEAD = 20_000
-"""Records of a tape among which its first notes on markets are looked for."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -78,7 +75,7 @@ def prepare(path: Path, wanted: Wanted) -> Material:
         raise BadInput(path, "holds no record", "0 records", "give a tape or recording with frames")
     notes: list[str] = []
     with notes_of(path):
-        noted = noted_metadata(islice(source.records, _HEAD)) if source.is_tape else []
+        noted = noted_metadata(head_of(source.records)) if source.is_tape else []
     surveyed = Survey({}, {}, 0) if noted else survey(MarketFrames(source.records))
     catalog = Catalog()
     for fact in noted:

@@ -10,7 +10,7 @@ Invariants: nothing here reads a clock; what the recorded run decided is not loo
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import chain, islice
+from itertools import chain
 from typing import NamedTuple
 
 from overround.core.events import (
@@ -33,8 +33,8 @@ from overround.storage.tape_notes import STREAM_USER, FactNote, decode_note
 NEWS_SLACK_NS = 50_000_000
 """News of the venue wait this long for a recorded border before they get one of their own."""
 
-_HEAD = 2_000
-"""Records looked at to see whether a tape has borders."""
+HEAD_FRAMES = 2_000
+"""Frames looked at to see what a tape notes at its beginning."""
 
 Edit = Callable[[Fact], Fact]
 
@@ -66,8 +66,22 @@ def run_tape(
 
 
 def _is_marked(records: Iterator[TapeRecord]) -> tuple[bool, Iterator[TapeRecord]]:
-    head = list(islice(records, _HEAD))
-    return any(record.kind == MARK for record in head), chain(head, records)
+    head: list[TapeRecord] = []
+    for record in head_of(records):
+        head.append(record)
+        if record.kind == MARK:
+            return True, chain(head, records)
+    return False, chain(head, records)
+
+
+def head_of(records: Iterable[TapeRecord]) -> Iterator[TapeRecord]:
+    """Yield records up to the first ``HEAD_FRAMES`` frames: however many notes stand before them."""
+    frames = 0
+    for record in records:
+        yield record
+        frames += record.kind == FRAME
+        if frames == HEAD_FRAMES:
+            return
 
 
 def _input(record: TapeRecord, edit: Edit) -> Incoming | None:
@@ -98,17 +112,16 @@ def _recorded_batches(records: Iterable[TapeRecord], edit: Edit) -> Iterator[Bat
 
 
 def _run_marked(sequencer: Sequencer, groups: Iterable[Batch], on_step: Callable[[Step], None]) -> None:
-    runs = 0
-    ended = False
+    begun = ended = False
     for inputs, border_ts_ns in groups:
         _news_before(sequencer, border_ts_ns - NEWS_SLACK_NS, on_step)
         facts = [item.fact for item in inputs if isinstance(item, FactIn)]
         ended = ended or any(isinstance(fact, RunEnded) for fact in facts)
         if any(isinstance(fact, RunStarted) for fact in facts):
-            runs += 1
-            # The first run is the backtest's own; a later one takes the account over, as a process does.
-            inputs = _begun_again(sequencer, inputs) if runs > 1 else _without_start(inputs)  # noqa: PLW2901
+            # The run at the tape's beginning is the backtest's own; a later one takes the account over.
+            inputs = _begun_again(sequencer, inputs) if begun else _without_start(inputs)  # noqa: PLW2901
             ended = False
+        begun = True
         on_step(sequencer.step(inputs, border_ts_ns))
     now_ns = sequencer.ts_ns
     if not ended:
