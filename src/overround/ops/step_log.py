@@ -15,7 +15,7 @@ from overround.core import events as ev
 from overround.core.commands import Command
 from overround.core.events import Fact
 from overround.core.units import format_e6
-from overround.runtime.sequencer import Step
+from overround.runtime.sequencer import KEPT_FROM_FRAMES, Step
 
 QUIET_NS: Final = 10_000_000_000
 
@@ -34,7 +34,8 @@ class StepLog:
     def saw(self, step: Step) -> None:
         """Say and count what a step did."""
         for _, ts_ns, fact in step.facts:
-            self._fact(fact, ts_ns)
+            if not isinstance(fact, KEPT_FROM_FRAMES):  # those are among the rare ones
+                self._fact(fact, ts_ns)
         for fact in step.rare:
             self._fact(fact, step.ts_ns)
         for command in step.commands:

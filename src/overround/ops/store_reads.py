@@ -75,7 +75,7 @@ def health(data_dir: Path, staleness_ms: int, now_ms: int) -> Health:
     said = {row["name"]: row["content"] for row in stored}
     frame_ms = said.get("last_frame_ms") or None
     frame_age_ms = None if frame_ms is None else max(0, now_ms - frame_ms)
-    sample_age_ms = max((now_ms - row["updated_ms"] for row in stored[:1]), default=None)
+    sample_age_ms = min((now_ms - row["updated_ms"] for row in stored), default=None)
     gate_open = running and bool(said.get("gate_open"))
     problems = []
     if not running:

@@ -90,7 +90,7 @@ def orders(
         config,
         profile,
         lambda connection: read(connection, limit, only_open=only_open),
-        ("client_order_id", "strategy", "side", "px#", "qty#", "filled_qty#", "state", "note"),
+        ("strategy", "token_id", "side", "px#", "qty#", "filled_qty#", "state"),
         as_json=as_json,
     )
 
@@ -108,7 +108,7 @@ def fills(
         config,
         profile,
         lambda connection: read(connection, limit),
-        ("trade_id", "strategy", "side", "px#", "qty#", "usd#", "fee_usd#", "liquidity", "settlement"),
+        ("strategy", "token_id", "side", "px#", "qty#", "fee_usd#", "settlement"),
         as_json=as_json,
     )
 
