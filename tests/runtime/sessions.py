@@ -18,15 +18,16 @@ from overround.exchange.world import RecordedWorld
 from overround.polymarket.decoder import MarketDecoder
 from overround.polymarket.inbox import FactIn, Incoming
 from overround.polymarket.listing import markets_from_gamma
+from overround.runtime.backtest import announced
 from overround.runtime.paper import PaperVenue
 from overround.runtime.ports import JournalSink, TapeSink
-from overround.runtime.recorded import RecordedLoop, input_ts_ns
+from overround.runtime.recorded import RecordedLoop, batches, input_ts_ns
 from overround.runtime.recovery import fold, open_gate
 from overround.runtime.sequencer import Sequencer, Step
-from overround.runtime.sources import tape_batches
 from overround.storage.importers import open_recording
 from overround.storage.journal import Journal, JournalReader
 from overround.storage.tape import TapeReader, TapeWriter
+from overround.storage.tape_notes import STREAM_MARKET
 
 CASH_USD_E6 = 10_000 * E6
 
@@ -83,7 +84,8 @@ def frames(
     """Batches of a shipped recording, shifted as a whole so that none is received before ``after_ns``."""
     _, token_ids = metadata(recordings)
     shift_ns = 0
-    for group in tape_batches(open_recording(recordings / name), (), token_ids):
+    records = open_recording(recordings / name)
+    for group in batches(announced(records, {STREAM_MARKET: token_ids})):
         if not shift_ns:
             shift_ns = max(1, after_ns - input_ts_ns(group[0]))
         yield [_shifted(item, shift_ns) for item in group]

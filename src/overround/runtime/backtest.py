@@ -39,6 +39,10 @@ HEAD_FRAMES = 2_000
 Edit = Callable[[Fact], Fact]
 
 
+def _as_noted(fact: Fact) -> Fact:
+    return fact
+
+
 class Batch(NamedTuple):
     """What was decided on together, and when."""
 
@@ -51,7 +55,7 @@ def run_tape(
     records: Iterable[TapeRecord],
     tokens_of: Mapping[int, Iterable[str]],
     on_step: Callable[[Step], None],
-    edit: Edit = lambda fact: fact,
+    edit: Edit = _as_noted,
 ) -> None:
     """Run a whole tape (or recording), end the run, and let everything under way arrive.
 
@@ -62,7 +66,7 @@ def run_tape(
     if marked:
         _run_marked(sequencer, _recorded_batches(records, edit), on_step)
     else:
-        RecordedLoop(sequencer, on_step).run(batches(_announced(records, tokens_of, edit)))
+        RecordedLoop(sequencer, on_step).run(batches(announced(records, tokens_of, edit)))
 
 
 def _is_marked(records: Iterator[TapeRecord]) -> tuple[bool, Iterator[TapeRecord]]:
@@ -148,10 +152,13 @@ def _begun_again(sequencer: Sequencer, inputs: list[Incoming]) -> list[Incoming]
 # --- imported recordings ---------------------------------------------------------------------------
 
 
-def _announced(
-    records: Iterable[TapeRecord], tokens_of: Mapping[int, Iterable[str]], edit: Edit
+def announced(
+    records: Iterable[TapeRecord], tokens_of: Mapping[int, Iterable[str]], edit: Edit = _as_noted
 ) -> Iterator[Incoming]:
-    """Yield inputs, each stream's generation announced before its first frame."""
+    """Yield a recording's inputs, each stream's generation announced before its first frame.
+
+    ``tokens_of`` gives the tokens of streams that the records do not announce themselves.
+    """
     generations: dict[int, int] = {}
     for record in records:
         item = _input(record, edit)

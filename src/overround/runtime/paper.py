@@ -30,7 +30,7 @@ class PaperVenue:
         self._config = config
         self._rng = rng
         self._venue: SimulatedVenue | None = None
-        self._watched: tuple[str, ...] = ()
+        self._watched: dict[str, None] = {}
 
     @property
     def simulated(self) -> SimulatedVenue:
@@ -82,4 +82,4 @@ class PaperVenue:
             market = self._world.market_of(order.request.token_id)
             if market is not None:
                 tokens |= dict.fromkeys(market.token_ids())
-        self._watched = tuple(tokens)
+        self._watched = tokens

@@ -13,7 +13,7 @@ Invariants: time never steps back for the core (a clock that does is held); noth
 journal raised.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -34,12 +34,13 @@ from overround.core.events import (
     TradePrinted,
 )
 from overround.polymarket.inbox import FrameIn, Incoming
-from overround.runtime.ports import JournalSink, TapeSink, Venue
+from overround.runtime.ports import JournalSink, NoJournal, NoTape, TapeSink, Venue
 from overround.storage.journal import JournalRecord, command_record, fact_record
 from overround.storage.tape import FRAME, MARK, NOTE, TIMER, RecordTuple
 from overround.storage.tape_notes import fact_note
 
 BORDER_PAYLOAD = b""
+NEVER_NS = 1 << 63
 
 NOTED = (RunStarted, RunEnded, MarketListed, EventListed, StreamUp, StreamDown, SubscriptionChanged)
 """Facts that are also noted on the tape, so that a tape alone can be replayed and backtested."""
@@ -81,6 +82,10 @@ class Sequencer:
         self._next_seq = next_seq
         self._ts_ns = last_ts_ns
         self._records: list[RecordTuple] = []
+        self._taping = not isinstance(tape, NoTape)
+        self._journaling = not isinstance(journal, NoJournal)
+        self._due_ns = NEVER_NS
+        """When the venue next has news."""
         self.frames = 0
 
     @property
@@ -99,6 +104,8 @@ class Sequencer:
         Raises whatever the journal or the tape raises; nothing was released then.
         """
         step = Step(0, 0, 0, [], [])
+        # Between two calls only the border speaks to the venue, so what is due is asked once.
+        self._due_ns = self._next_due_ns()
         for item in inputs:
             if isinstance(item, FrameIn):
                 self._frame(item, step)
@@ -110,67 +117,74 @@ class Sequencer:
         return step
 
     def _frame(self, item: FrameIn, step: Step) -> None:
-        self._news(item.recv_wall_ns, step)
-        ts_ns = self._tick(item.recv_wall_ns)
-        self._records.append(
-            (
-                FRAME,
-                self._number(),
-                item.recv_wall_ns,
-                item.recv_mono_ns,
-                item.stream,
-                item.generation,
-                item.payload,
-            )
-        )
-        facts = self.engine.ingest(item.payload, ts_ns, item.stream, item.generation)
+        wall_ns = item.recv_wall_ns
+        if self._due_ns <= wall_ns or self._due_ns <= self._ts_ns:
+            self._news(wall_ns, step)
+        self._ts_ns = max(self._ts_ns, wall_ns)
+        ts_ns = self._ts_ns
+        seq = self._next_seq
+        self._next_seq = seq + 1
+        stream, generation, payload = item.stream, item.generation, item.payload
+        if self._taping:
+            self._records.append((FRAME, seq, wall_ns, item.recv_mono_ns, stream, generation, payload))
         step.frames += 1
+        watched = self.venue.watched()
+        if watched:
+            facts = self._shown_to_venue(item, ts_ns, watched)
+        else:
+            facts = self.engine.ingest(payload, ts_ns, stream, generation)
         if facts:
             step.rare += facts
-            seq = self._next_seq - 1
             step.facts += [(seq, ts_ns, fact) for fact in facts if isinstance(fact, KEPT_FROM_FRAMES)]
-        self._show_venue(facts, ts_ns)
 
-    def _show_venue(self, facts: Sequence[Fact] | None, ts_ns: int) -> None:
-        watched = self.venue.watched()
-        if not watched:
-            return
-        get = self.engine.books.get
-        touched = [
-            token_id
-            for token_id in watched
-            if (book := get(token_id)) is not None and book.recv_ts_ns == ts_ns
-        ]
+    def _shown_to_venue(self, item: FrameIn, ts_ns: int, watched: Collection[str]) -> list[Fact] | None:
+        """Apply a frame, and let the venue look at what it did to the books it watches."""
+        books = self.engine.books
+        touched, books.touched = books.touched, {}
+        facts = self.engine.ingest(item.payload, ts_ns, item.stream, item.generation)
+        fresh, books.touched = books.touched, touched
+        touched.update(fresh)
+        seen = [token_id for token_id in fresh if token_id in watched]
         trades = [fact for fact in facts if isinstance(fact, TradePrinted)] if facts else []
-        if touched or trades:
-            self.venue.observe(touched, trades, ts_ns)
+        if seen or trades:
+            self.venue.observe(seen, trades, ts_ns)
+            self._due_ns = self._next_due_ns()
+        return facts
 
     def _news(self, now_ns: int, step: Step) -> None:
         for ts_ns, fact in self.venue.advance(max(now_ns, self._ts_ns)):
             self._fact(fact, ts_ns, step)
+        self._due_ns = self._next_due_ns()
+
+    def _next_due_ns(self) -> int:
+        due_ns = self.venue.next_due_ns()
+        return NEVER_NS if due_ns is None else due_ns
 
     def _fact(self, fact: Fact, at_ns: int, step: Step) -> None:
         ts_ns = self._tick(at_ns)
         seq = self._number()
         if isinstance(fact, TimerFired):
-            self._records.append((TIMER, seq, at_ns, 0, 0, 0, fact.timer.encode()))
+            if self._taping:
+                self._records.append((TIMER, seq, at_ns, 0, 0, 0, fact.timer.encode()))
         else:
             step.facts.append((seq, ts_ns, fact))
-            if isinstance(fact, NOTED):
+            if self._taping and isinstance(fact, NOTED):
                 self._records.append((NOTE, seq, at_ns, 0, 0, 0, fact_note(fact)))
         self.engine.on_fact(fact, ts_ns)
 
     def _border(self, step: Step) -> None:
         seq, ts_ns = self._number(), self._ts_ns
         commands = self.engine.decide(seq, ts_ns)
-        taped, self._records = self._records, []
-        self._tape.append_many(taped)
-        records: list[JournalRecord] = [fact_record(*fact) for fact in step.facts]
-        records += [command_record(seq, ts_ns, command) for command in commands]
-        if records:
+        if self._taping:
+            taped, self._records = self._records, []
+            self._tape.append_many(taped)
+        if self._journaling and (step.facts or commands):
+            records: list[JournalRecord] = [fact_record(*fact) for fact in step.facts]
+            records += [command_record(seq, ts_ns, command) for command in commands]
             self._journal.append_batch(records)
-        # Behind the commit: a border on the tape means that its commands, if any, are in the journal.
-        self._tape.append_many(((MARK, seq, ts_ns, 0, 0, 0, BORDER_PAYLOAD),))
+        if self._taping:
+            # Behind the commit: a border on the tape means that its commands, if any, are in the journal.
+            self._tape.append_many(((MARK, seq, ts_ns, 0, 0, 0, BORDER_PAYLOAD),))
         if commands:
             self.venue.submit(commands, ts_ns)
         self.frames += step.frames

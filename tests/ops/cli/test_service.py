@@ -15,7 +15,7 @@ import pytest
 
 from overround.core.events import EventListed, MarketListed, StreamUp
 from overround.polymarket.inbox import FactIn, FrameIn
-from overround.runtime.sources import tape_batches
+from overround.runtime.backtest import announced
 from overround.storage.tape import TapeReader
 from tests.conftest import PROJECT_ROOT
 from tests.ops.cli.running import Cli
@@ -152,7 +152,7 @@ async def test_a_recording_replays_by_itself(tmp_path: Path) -> None:
         assert (said["frames"], said["markets"], said["reason"]) == (1, 2, STOP_NAME)
         assert said["resyncs"] == {"stopped": 1}
     with TapeReader(tmp_path / "tape") as tape:
-        inputs = [item for batch in tape_batches(tape) for item in batch]
+        inputs = list(announced(tape, {}))
     kinds = [type(item.fact) if isinstance(item, FactIn) else FrameIn for item in inputs]
     assert kinds[:5] == [MarketListed, MarketListed, EventListed, StreamUp, FrameIn]
     checked = await ran("book-check", tmp_path / "tape", "--json")
