@@ -134,9 +134,9 @@ def _add_fills(figure: go.Figure, fills: Sequence[FillPoint], color: str, *, bid
             mode="markers",
             marker={
                 "color": color,
-                "size": 11,
+                "size": 10,
                 "symbol": "triangle-up" if bid else "triangle-down",
-                "line": {"color": "white", "width": 1},
+                "line": {"color": "rgba(255, 255, 255, 0.8)", "width": 0.5},
             },
             text=[fill.label for fill in fills],
             hovertemplate="%{text}<extra></extra>",
@@ -156,7 +156,14 @@ def _figure(height: int) -> go.Figure:
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, sans-serif", "size": 13, "color": "#5b6575"},
         # Below the plot: a legend of several lines on a narrow screen then covers nothing.
-        legend={"orientation": "h", "yanchor": "top", "y": -0.12, "x": 0, "bgcolor": "rgba(0,0,0,0)"},
+        legend={
+            "orientation": "h",
+            "yanchor": "top",
+            "y": -0.12,
+            "x": 0,
+            "bgcolor": "rgba(0,0,0,0)",
+            "traceorder": "normal",
+        },
         hovermode="closest",
     )
     figure.update_xaxes(gridcolor=GRID, zeroline=False, automargin=True, nticks=7, tickformat="%H:%M:%S")

@@ -157,4 +157,4 @@ def _checks(counted: dict[str, int], strategies: list[str]) -> list[ReasonCount]
 
 def _resyncs(connection: Connection, since: int) -> dict[str, int]:
     query = select(resyncs.c.reason, func.count()).where(resyncs.c.ts_ms >= since).group_by(resyncs.c.reason)
-    return dict(connection.execute(query.order_by(resyncs.c.reason)).tuples().all())
+    return {row[0]: row[1] for row in connection.execute(query.order_by(resyncs.c.reason))}

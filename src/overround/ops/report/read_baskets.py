@@ -68,7 +68,7 @@ def _line(
         outcome_token="YES" if all(yes) else "mixed" if any(yes) else "NO",
         shares_e6=max((leg.qty_e6 for leg in legs), default=0),
         promised_usd_e6=basket["profit_usd_e6"],
-        state=_state(legs, quantities, placed),
+        state=state_of(legs, quantities, placed),
         sets_e6=min(quantities, default=0),
         cost_usd_e6=cost_usd_e6,
         fee_usd_e6=fee_usd_e6,
@@ -86,7 +86,8 @@ def least_payoff_usd_e6(held_qty_e6: Sequence[int], yes: Sequence[bool]) -> int:
     )
 
 
-def _state(legs: Sequence[Leg], held: Sequence[int], placed: Sequence[Mapping[str, Any]]) -> str:
+def state_of(legs: Sequence[Leg], held: Sequence[int], placed: Sequence[Mapping[str, Any]]) -> str:
+    """Return what became of a basket whose legs now hold ``held`` and that placed these orders."""
     if any(order["state"] not in FINAL_STATES for order in placed):
         return "open"
     if all(quantity >= leg.qty_e6 for quantity, leg in zip(held, legs, strict=True)):

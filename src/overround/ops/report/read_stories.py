@@ -21,15 +21,14 @@ def read_stories(connection: Connection, since: int) -> list[MarketStory]:
 
 
 def _chosen(connection: Connection, since: int) -> list[str]:
-    traded: dict[str, int] = dict(
-        connection.execute(
+    traded = {
+        row[0]: row[1]
+        for row in connection.execute(
             select(fills.c.condition_id, func.count())
             .where(fills.c.filled_ms >= since)
             .group_by(fills.c.condition_id)
         )
-        .tuples()
-        .all()
-    )
+    }
     rows = connection.execute(
         select(orders.c.condition_id, markets.c.event_id, func.count().label("placed"))
         .join(markets, markets.c.condition_id == orders.c.condition_id)

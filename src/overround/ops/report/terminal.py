@@ -55,7 +55,7 @@ def _hashes(tally: HashTally) -> str:
 
 
 def _strategies(data: ReportData) -> Table:
-    table = _table("Strategy", "orders#", "filled#", "canceled#", "fills#", "volume#", "fees#", "at bids#")
+    table = _table("Strategy", "orders#", "filled#", "canceled#", "fills#", "volume#", "fees#", "PnL#")
     for line in data.strategies:
         table.add_row(
             words(line.strategy),
@@ -82,7 +82,8 @@ def _baskets(data: ReportData) -> Table:
     table.add_column(style="bold")
     table.add_column()
     table.add_row("Baskets", " · ".join(f"{count} {state}" for state, count in states.most_common()))
-    table.add_row("At resolution", Text.assemble(_money(data.guaranteed_usd_e6), ", whichever outcome wins"))
+    worth = Text.assemble(_money(data.guaranteed_usd_e6), " whichever outcome wins; PnL takes the best bids")
+    table.add_row("At resolution", worth)
     table.add_row("", "")
     return table
 
