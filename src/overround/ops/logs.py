@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
-from rich.console import Console
-from rich.text import Text
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from overround.ops.config import LogConfig, WalletConfig
@@ -49,7 +47,8 @@ class Recent:
     """The latest events, for a status display."""
 
     def __init__(self) -> None:
-        self.lines: deque[str] = deque(maxlen=RECENT)
+        self.lines: deque[tuple[int, str]] = deque(maxlen=RECENT)
+        """Level (as of ``logging``) and text."""
 
 
 @contextmanager
@@ -57,18 +56,21 @@ def logs(
     config: LogConfig,
     wallet: WalletConfig | None = None,
     directory: Path | None = None,
-    console: Console | None = None,
+    *,
+    on_screen: bool = True,
 ) -> Iterator[Recent]:
     """Log as configured until left; then everything is as before.
 
-    ``directory`` is where a service keeps its log file. ``console`` is a terminal with a live display on
-    it: warnings are printed above the display, and the rest is in the file and in what is yielded.
+    ``directory`` is where a service keeps its log file. With ``on_screen`` off, standard error is left to a
+    display, which shows what is yielded; everything is in the file.
 
     Raises ``OSError`` if the directory cannot be made or written.
     """
     hidden = _texts(wallet)
     recent = Recent()
-    handlers = [_on_screen(config, hidden, console), _to_memory(recent, hidden)]
+    handlers = [_to_memory(recent, hidden)]
+    if on_screen:
+        handlers.append(_on_screen(config, hidden))
     if directory is not None:
         handlers.append(_to_file(directory, hidden))
     root, own = logging.getLogger(), logging.getLogger(ROOT)
@@ -147,21 +149,15 @@ _AS_JSON: Final[Sequence[Processor]] = (
 )
 
 
-def _for_people(*, colors: bool) -> Sequence[Processor]:
-    plain = structlog.dev.plain_traceback
-    return (structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain, pad_event_to=24),)
+_FOR_PEOPLE: Final[Sequence[Processor]] = (
+    structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback, pad_event_to=24),
+)
 
 
-def _on_screen(config: LogConfig, hidden: Sequence[str], console: Console | None) -> logging.Handler:
-    handler: logging.Handler
-    if console is not None:
-        handler = _ConsoleHandler(console)
-        handler.setLevel(logging.WARNING)
-        handler.setFormatter(_Formatter(_for_people(colors=True), hidden))
-        return handler
+def _on_screen(config: LogConfig, hidden: Sequence[str]) -> logging.Handler:
     handler = logging.StreamHandler(sys.stderr)
     people = config.format == "console" and sys.stderr.isatty()
-    handler.setFormatter(_Formatter(_for_people(colors=True) if people else _AS_JSON, hidden))
+    handler.setFormatter(_Formatter(_FOR_PEOPLE if people else _AS_JSON, hidden))
     return handler
 
 
@@ -189,22 +185,13 @@ def _short(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     return f"{moment} {name} " + " ".join(f"{key}={value}" for key, value in event.items())
 
 
-class _ConsoleHandler(logging.Handler):
-    def __init__(self, console: Console) -> None:
-        super().__init__()
-        self._console = console
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._console.print(Text.from_ansi(self.format(record)), soft_wrap=True)
-
-
 class _MemoryHandler(logging.Handler):
     def __init__(self, recent: Recent) -> None:
         super().__init__()
         self._recent = recent
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._recent.lines.append(self.format(record).split("\n", 1)[0])
+        self._recent.lines.append((record.levelno, self.format(record).split("\n", 1)[0]))
 
 
 def _texts(wallet: WalletConfig | None) -> list[str]:

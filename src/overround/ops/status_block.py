@@ -1,9 +1,11 @@
 """What a person sees of a running service: a small block on a terminal, a log line elsewhere.
 
-Invariants: it only reads; it is drawn at most twice a second, from the loop's own thread between batches.
+Invariants: it only reads, between batches; it is drawn at most twice a second, in a thread of its own, so
+that a terminal that takes nothing (stopped by Ctrl-S, a dead connection) never holds up trading.
 """
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from time import monotonic
@@ -80,7 +82,7 @@ class Block:
         with Live(console=self._console, auto_refresh=False, transient=False) as live:
             try:
                 while True:
-                    live.update(self.render(service, glance.take()), refresh=True)
+                    await asyncio.to_thread(live.update, self.render(service, glance.take()), refresh=True)
                     await asyncio.sleep(DRAW_S)
             finally:
                 live.update(self.render(service, glance.take()), refresh=True)
@@ -102,7 +104,10 @@ class Block:
         )
         for strategy, usd in state["pnl"].items():
             table.add_row(f"PnL {strategy}", f"${usd}")
-        events = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in self._recent.lines]
+        events = [
+            Text(line, style=_style(level), no_wrap=True, overflow="ellipsis")
+            for level, line in self._recent.lines
+        ]
         return Group(table, *events)
 
 
@@ -115,6 +120,12 @@ class Lines:
         while True:
             await asyncio.sleep(SAY_S)
             _log.info("status", **glance.take())
+
+
+def _style(level: int) -> str:
+    if level >= logging.ERROR:
+        return "bold red"
+    return "yellow" if level >= logging.WARNING else "dim"
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -160,7 +160,6 @@ def _run(config: "Config", wanted: "Wanted", duration: float | None) -> "Ended":
     from overround.ops.status_block import Block, Lines
 
     people = err.is_terminal and config.service.log.format == "console"
-    console = err if people else None
 
     async def run() -> "Ended":
         halt = Halt()
@@ -169,7 +168,8 @@ def _run(config: "Config", wanted: "Wanted", duration: float | None) -> "Ended":
             return await serve(config, wanted, halt, watch, duration)
 
     try:
-        with logs(config.service.log, config.wallet, config.data_dir() / "logs", console) as recent:
+        directory = config.data_dir() / "logs"
+        with logs(config.service.log, config.wallet, directory, on_screen=not people) as recent:
             return asyncio.run(run())
     except OSError as error:
         raise BadInput(
