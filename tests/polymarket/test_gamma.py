@@ -165,6 +165,9 @@ async def test_named_events_and_markets() -> None:
         venue.answer("/markets/slug/outcome-2", Answer(gs.market(2)))
         selection = Selection(event_slugs=("event-1", "gone"), market_slugs=("outcome-2",))
         listing = await gamma(reads).listing(selection)
+        event_id = listing.events[0].event_id
+        venue.answer(f"/events/{event_id}", Answer(events(1)[0]))
+        assert (await gamma(reads).listing(Selection(event_ids=(event_id,)))).events[0].slug == "event-1"
         assert [market.slug for market in listing.markets] == ["outcome-1", "outcome-2"]
         assert [event.slug for event in listing.events] == ["event-1"]
         assert [(r.subject, r.reason) for r in listing.refusals] == [("gone", "not_found")]

@@ -141,3 +141,15 @@ async def test_early_wishes_are_coalesced_and_bounded() -> None:
 
 def test_age_is_unknown_before_the_first_refresh() -> None:
     assert Bench(Random(3)).refresher.age_ms() is None
+
+
+async def test_what_was_just_refreshed_is_not_refreshed_again_at_once() -> None:
+    bench = Bench(Longest())
+    await bench.refresher.refresh()
+    task = asyncio.create_task(bench.refresher.run())
+    await bench.pass_time(109)
+    assert bench.source.reads == 1
+    await bench.pass_time(2)
+    assert bench.source.reads == 2
+    bench.refresher.stop()
+    await asyncio.wait_for(task, 5)

@@ -1,5 +1,6 @@
 """Observations are written, shown and pruned by age; facts stay."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from overround.storage.engine import read_store
 from overround.storage.errors import StoreMissing
 from overround.storage.journal import JournalReader
 from overround.storage.observations import BookSnapshot, EquityPoint, Observations, Opportunity
-from overround.storage.retention import MS_PER_DAY, RetentionPolicy, prune
+from overround.storage.retention import MS_PER_DAY, RetentionPolicy, prune, prune_tape
 from overround.storage.rows import public_rows
 from overround.storage.schema import metadata
+from overround.storage.tape import FRAME, TapeReader, TapeWriter
 from tests.storage.journals import append, database, ticks
 
 NOW = 100 * MS_PER_DAY
@@ -103,3 +105,17 @@ def test_without_a_store_there_is_nothing_to_do(tmp_path: Path) -> None:
         prune(database(tmp_path), POLICY, NOW)
     with pytest.raises(StoreMissing):
         Observations.open(database(tmp_path))
+
+
+def test_a_tape_loses_its_oldest_segments_and_keeps_its_last(tmp_path: Path) -> None:
+    for number in range(1, 5):  # every opening begins a segment
+        with TapeWriter(tmp_path, run_id="r") as tape:
+            tape.append_many([(FRAME, number, 0, 0, 16, 1, b"{}")])
+    first, second, third, last = sorted(tmp_path.glob("*.tape"))
+    for path, days in ((first, 9), (second, 5), (third, 9), (last, 9)):
+        os.utime(path, ns=(0, (NOW - days * MS_PER_DAY) * 1_000_000))
+    assert prune_tape(tmp_path, 7, NOW) == 1, "the third is old too, but a gap would be damage"
+    with TapeReader(tmp_path) as reader:
+        assert [record.seq for record in reader] == [2, 3, 4]
+    assert prune_tape(tmp_path, 1, NOW) == 2
+    assert list(tmp_path.glob("*.tape")) == [last]
