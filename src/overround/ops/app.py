@@ -8,6 +8,7 @@ fills the inbox, and that is the caller's.
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -89,7 +90,8 @@ def new_engine(config: Config, strategies: Sequence[Strategy] | None = None) -> 
     ``strategies`` replaces those of the configuration.
     """
     chosen = strategies if strategies is not None else strategies_of(config)
-    return Engine(chosen, MarketDecoder, config.risk.limits())
+    decoder = partial(MarketDecoder, levels_per_second=config.service.hash_levels_per_second)
+    return Engine(chosen, decoder, config.risk.limits())
 
 
 def simulation_of(config: Config) -> SimulationConfig:

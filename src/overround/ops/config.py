@@ -97,15 +97,16 @@ class ServiceConfig(Section, frozen=True):
     events: Annotated[
         tuple[str, ...], Meta(description="Events to follow with all their markets, by slug or id.")
     ] = ()
-    hash_budget_e6: Annotated[
+    hash_levels_per_second: Annotated[
         int,
         Meta(
             ge=0,
-            le=E6,
-            extra=RATIO,
-            description="Share of the time that may go into checking the hashes of book changes.",
+            le=10_000_000,
+            extra={"unit": "levels/s"},
+            description="Budget for checking book changes by hash, in levels of hashed books per second of "
+            "feed time (about 0.5 µs a level); snapshots are always checked, doubted books at once.",
         ),
-    ] = field(default=50_000, name="hash_budget")
+    ] = 1_000
     log: LogConfig = LogConfig()
     tape: TapeConfig = TapeConfig()
     store: StoreConfig = StoreConfig()
