@@ -6,7 +6,7 @@ that ``--help`` is quick.
 
 import typer
 
-from overround.ops.cli import check, markets, replays, service, show, state, tapes
+from overround.ops.cli import check, markets, replays, rules, service, show, state, tapes
 
 app = typer.Typer(
     name="overround",
@@ -18,6 +18,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
 
-for family in (service, markets, state, tapes, check, replays, show):
+for family in (service, markets, rules, state, tapes, check, replays, show):
     for name, command in family.COMMANDS.items():
         app.command(name)(command)
