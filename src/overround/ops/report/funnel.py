@@ -52,7 +52,7 @@ def outcomes(data: ReportData, strategy: str) -> list[tuple[str, str, int]]:
         complete = sum(basket.state in {"complete", "partial"} for basket in data.baskets)
         rows = [
             ("baskets sent", "All legs at once, each whole or not at all.", len(data.baskets)),
-            ("baskets complete", "Every leg filled: the profit is locked in.", complete),
+            ("baskets complete", "Every leg filled.", complete),
         ]
     return rows
 
