@@ -105,7 +105,7 @@ async def record(
         with TapeWriter(out, run_id=uuid.uuid4().hex[:12]) as tape:
             recorder = Recorder(tape)
             follower = Follower(wanted, feed)
-            follower.saw(recorder.write(inbox.drain(MAX_BATCH)))
+            follower.saw(recorder.write(inbox.drain(len(inbox))))
             if not follower.markets():
                 raise Problem("nothing to record: the venue knows no open market of those that were named")
             _log.info("recording", tape=str(out), markets=len(follower.markets()))

@@ -144,7 +144,7 @@ async def record(venue: TradingVenue, out: Path) -> Ran:
         return await recorder.ended()
 
 
-async def test_a_recording_replays_by_itself(tmp_path: Path) -> None:
+async def test_a_recording_replays_by_itself(cli: Cli, tmp_path: Path) -> None:
     async with trading_venue() as venue:
         recorded = await record(venue, tmp_path / "tape")
         assert recorded.code == 0, recorded.err
@@ -155,8 +155,7 @@ async def test_a_recording_replays_by_itself(tmp_path: Path) -> None:
         inputs = list(announced(tape, {}))
     kinds = [type(item.fact) if isinstance(item, FactIn) else FrameIn for item in inputs]
     assert kinds[:5] == [MarketListed, MarketListed, EventListed, StreamUp, FrameIn]
-    checked = await ran("book-check", tmp_path / "tape", "--json")
-    (file,) = checked.json()["files"]
+    (file,) = cli("book-check", tmp_path / "tape", "--json").json()["files"]
     assert (file["frames"], file["rejected"], file["tokens"]) == (1, 0, 4)
 
 
@@ -176,9 +175,12 @@ def test_mistakes_are_one_line_each(cli: Cli, tmp_path: Path) -> None:
     assert "--duration" in refused("run-service", "--duration", "0")
     assert "--ws-url: is no address" in refused("record-ws", "--market", "a", "--ws-url", "http://x")
     assert "--out: no tape to write" in cli("record-ws", "--market", "a").refusal()
+    (tmp_path / "data").write_text("a file in the way", encoding="utf-8")
+    assert "choose another service.data_dir" in refused("run-service", text='[service]\nmarkets = ["a"]\n')
     assert "no such" in cli("run-service", "--config", tmp_path / "none.toml").refusal().lower()
 
 
+@pytest.mark.slow
 async def test_a_venue_that_refuses_metadata_is_one_line(tmp_path: Path) -> None:
     async with trading_venue() as venue:
         config = venue.write_config(tmp_path)

@@ -1,5 +1,6 @@
 """`status`, `health`, `orders`, `fills`, `positions`, `config-dump`: reading beside a service or without."""
 
+import asyncio
 import json
 import time
 import tomllib
@@ -16,9 +17,15 @@ from tests.ops.cli.running import Cli
 from tests.ops.trading_venue import Running, run, tokens, trading_venue
 
 
-@pytest.fixture
-async def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The configuration of a service that has quoted, was filled and lost a connection."""
+    directory = tmp_path_factory.mktemp("service")
+    with pytest.MonkeyPatch.context() as patch:
+        return asyncio.run(_served(directory, patch))
+
+
+async def _served(directory: Path, patch: pytest.MonkeyPatch) -> Path:
     async with trading_venue() as venue:
 
         async def script(running: Running) -> None:
@@ -31,9 +38,9 @@ async def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             await venue.serve(0, 1)
             await running.until(lambda: running.states() == {"LIVE"})
 
-        path = venue.write_config(tmp_path, '[wallet]\napi_key = "not-for-logs"')
+        path = venue.write_config(directory, '[wallet]\napi_key = "not-for-logs"')
         path.chmod(0o600)
-        await run(load(path), script, monkeypatch)
+        await run(load(path), script, patch)
     return path
 
 

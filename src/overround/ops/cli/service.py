@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -167,14 +168,17 @@ def _run(config: "Config", wanted: "Wanted", duration: float | None) -> "Ended":
             watch = Block(err, recent).watch if people else Lines().watch
             return await serve(config, wanted, halt, watch, duration)
 
-    try:
-        directory = config.data_dir() / "logs"
-        with logs(config.service.log, config.wallet, directory, on_screen=not people) as recent:
-            return asyncio.run(run())
-    except OSError as error:
-        raise BadInput(
-            config.data_dir(), "cannot be used", error.strerror or error, "choose another service.data_dir"
-        ) from error
+    directory = config.data_dir() / "logs"
+    with ExitStack() as stack:
+        try:
+            recent = stack.enter_context(
+                logs(config.service.log, config.wallet, directory, on_screen=not people)
+            )
+        except OSError as error:
+            raise BadInput(
+                directory, "cannot be written", error.strerror or error, "choose another service.data_dir"
+            ) from error
+        return asyncio.run(run())
 
 
 def _record(
