@@ -106,14 +106,14 @@ class Service:
     async def trade(self, watch: Watch, duration_s: float | None) -> None:
         """Run until the halt is asked for, or a task died. Raises :class:`Problem` if it was the loop."""
         async with asyncio.TaskGroup() as tasks:
-            helpers = [
+            others = [
                 tasks.create_task(self._supervised("metadata", self.refresher.run())),
                 tasks.create_task(self._supervised("display", watch(self))),
                 tasks.create_task(self._end_when_asked(duration_s)),
             ]
             feed = tasks.create_task(self._supervised("market feed", self.feed.run()))
             ended_in_order = await self._supervised("trading loop", self.loop.run())
-            for task in helpers:
+            for task in others:
                 task.cancel()
             self.feed.stop()
             await feed
