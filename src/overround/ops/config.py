@@ -45,7 +45,10 @@ class LogConfig(Section, frozen=True):
         Literal["debug", "info", "warning", "error"], Meta(description="Least severe entries that are kept.")
     ] = "info"
     format: Annotated[
-        Literal["console", "json"], Meta(description="Lines for people, or one JSON object a line.")
+        Literal["console", "json"],
+        Meta(
+            description="Lines for people, or one JSON object a line; always JSON where no terminal is written to."
+        ),
     ] = "console"
 
 
