@@ -3,8 +3,11 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from overround.ops.app import store_path
@@ -81,22 +84,55 @@ def test_a_report_of_nothing_is_refused(cli: Cli, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+class Played(NamedTuple):
+    """The demo as a newcomer runs it, without its pauses."""
+
+    told: Any
+    page: Path
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    folder = tmp_path_factory.mktemp("whole")
+    run = "from overround.ops.cli import main; main()"
+    words = ("demo", "--out", "d", "--speed", "0", "--json")
+    done = subprocess.run(
+        [sys.executable, "-c", run, *words], cwd=folder, capture_output=True, timeout=300, check=True
+    )
+    return Played(msgspec.json.decode(done.stdout), folder / "d" / "report.html")
+
+
 @pytest.mark.slow
-def test_a_browser_draws_the_page(cli: Cli, tmp_path: Path) -> None:
+def test_the_whole_demo_shows_both_strategies_at_work(played: Played) -> None:
+    told = played.told
+    assert told["verified"]["matches_journal"] is True
+    reasons = {one["reason"] for one in told["opportunities"] if one["strategy"] == "dutch_book"}
+    assert reasons >= {"no_gap", "sub_fee", "sub_lot", "below_min_profit", "legging_reject", "cooldown"}
+    assert sum(basket["state"] == "complete" for basket in told["baskets"]) >= 3
+    assert all(line["fills"] > 0 for line in told["strategies"])
+    assert told["snapshot_hashes"]["failed"] == told["change_hashes"]["failed"] == 0
+    # Quotes are filled on a recorded market, too.
+    chart = (
+        played.page.read_text(encoding="utf-8").partition("<h3>Bitcoin Up or Down")[2].partition("<h3>")[0]
+    )
+    assert '"name":"bought"' in chart
+    assert '"name":"sold"' in chart
+
+
+@pytest.mark.slow
+def test_a_browser_draws_the_page(played: Played, tmp_path: Path) -> None:
     browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     assert browser is not None, f"this test needs one of {', '.join(BROWSERS)}: apt-get install chromium"
-    assert cli("demo", "--out", tmp_path / "d", "--seconds", "20", "--speed", "0").code == 0
-    page = tmp_path / "d" / "report.html"
     started = subprocess.run(
         [
             browser, *OFFLINE, f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=10000",
-            "--enable-logging=stderr", "--dump-dom", page.as_uri(),
+            "--enable-logging=stderr", "--dump-dom", played.page.as_uri(),
         ],
         capture_output=True, timeout=120, check=True, env={**os.environ, "HOME": str(tmp_path)},
     )  # fmt: skip
     dom, log = started.stdout.decode(), started.stderr.decode(errors="replace")
     charts = dom.count('class="plotly-graph-div')
-    assert charts >= 3
+    assert charts == 5
     assert dom.count('class="main-svg"') >= charts
     assert dom.count('class="scatterlayer') == charts
     assert "CONSOLE" not in log, log

@@ -106,8 +106,8 @@ PROFIT_NOTE: Final = (
     "down before it rises."
 )
 LOCKED_NOTE: Final = (
-    " A complete basket is worth more than its bids: the dotted line is what the baskets must bring when "
-    "the event resolves, whoever wins."
+    " A complete basket is worth more than its bids, which are furthest away just while prices are wrong: "
+    "the dotted line is what the baskets must bring when the event resolves, whoever wins."
 )
 
 
