@@ -74,8 +74,10 @@ class Engine:
             name: StrategyView(name, self.books, self.universe, self.orders, self.portfolio, self.exposure)
             for name in self._strategies
         }
-        self._routes: dict[str, tuple[Scope, ...]] = {}
-        self._scopes: dict[Scope, None] = {}
+        self._routes: dict[str, dict[Scope, None]] = {}
+        """Scopes by the tokens whose books matter to them."""
+        self._scopes: dict[Scope, Sequence[str]] = {}
+        """The same the other way round: tokens by scope."""
         self._routes_stale = True
         self._due: dict[Scope, None] = {}
         """Scopes to look at for another reason than their books."""
@@ -146,15 +148,18 @@ class Engine:
         stirred: dict[Scope, None] = {}
         routes = self._routes
         for token_id in self.books.touched:
-            for scope in routes.get(token_id, ()):
-                if scope not in due:
-                    stirred[scope] = None
+            if (scopes := routes.get(token_id)) is not None:
+                stirred |= scopes
         self.books.clear_touched()
+        for view in self._views.values():
+            view.seq, view.ts_ns = seq, ts_ns
         for scope in due:
+            stirred.pop(scope, None)
             if scope in self._scopes:
-                self._ask(scope, seq, ts_ns)
+                self._ask(scope, ts_ns)
+        settled = self.execution.settled
         for scope in stirred:
-            if self._ask(scope, seq, ts_ns) or not self.execution.settled(scope):
+            if self._ask(scope, ts_ns) or not settled(scope):
                 due[scope] = None
         if not due:
             return []
@@ -163,12 +168,10 @@ class Engine:
             _set_or_drop(self._held_ns, scope, self.execution.next_change_ns(scope))
         return commands
 
-    def _ask(self, scope: Scope, seq: int, ts_ns: int) -> bool:
+    def _ask(self, scope: Scope, ts_ns: int) -> bool:
         """Ask a strategy for its wishes; return whether they may have changed."""
         name, scope_id = scope
-        view = self._views[name]
-        view.seq, view.ts_ns = seq, ts_ns
-        decision = self._strategies[name].decide(view, scope_id)
+        decision = self._strategies[name].decide(self._views[name], scope_id)
         if decision is None:
             return False
         for finding in decision.findings:
@@ -193,22 +196,25 @@ class Engine:
         return [command]
 
     def _reroute(self) -> None:
-        routes: dict[str, list[Scope]] = {}
-        scopes: dict[Scope, None] = {}
+        """Ask the strategies for their scopes again; all become due, because metadata changed."""
+        scopes: dict[Scope, Sequence[str]] = {}
         for name, strategy in self._strategies.items():
             for scope_id, token_ids in strategy.scopes(self.universe.markets, self.universe.events).items():
-                scopes[name, scope_id] = None
-                for token_id in token_ids:
-                    routes.setdefault(token_id, []).append((name, scope_id))
+                scopes[name, scope_id] = token_ids
         for scope in self.execution.scopes():
             if scope not in scopes:
                 self.execution.wish(scope, Decision())
                 self._due[scope] = None
-        self._recheck_ns = {scope: at_ns for scope, at_ns in self._recheck_ns.items() if scope in scopes}
-        self._due |= scopes
-        self._routes = {token_id: tuple(found) for token_id, found in routes.items()}
-        self._scopes = scopes
+        self._due |= dict.fromkeys(scopes)
         self._routes_stale = False
+        if scopes == self._scopes:
+            return
+        self._recheck_ns = {scope: at_ns for scope, at_ns in self._recheck_ns.items() if scope in scopes}
+        self._routes = {}
+        for scope, token_ids in scopes.items():
+            for token_id in token_ids:
+                self._routes.setdefault(token_id, {})[scope] = None
+        self._scopes = scopes
 
     # --- state for others ------------------------------------------------------------------------
 
@@ -443,7 +449,7 @@ class Engine:
         self._due[order.intent.strategy, order.intent.scope] = None
 
     def _all_due(self) -> None:
-        self._due |= self._scopes
+        self._due |= dict.fromkeys(self._scopes)
         self._due |= dict.fromkeys(self.execution.scopes())
 
     def _set_gate(self) -> None:

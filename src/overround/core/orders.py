@@ -252,7 +252,8 @@ class Orders:
 
     def open_on(self, strategy: str, token_id: str) -> list[Order]:
         """Return the strategy's orders on a token that may still trade, oldest first."""
-        return [order for order in self.open_on_token(token_id) if order.intent.strategy == strategy]
+        group = self._open_by_token.get(token_id)
+        return [order for order in group.values() if order.intent.strategy == strategy] if group else []
 
     def open_on_token(self, token_id: str) -> list[Order]:
         """Return all orders on a token that may still trade, oldest first."""

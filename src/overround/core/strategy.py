@@ -128,11 +128,11 @@ class View(Protocol):
         """Receive time of the newest input, in nanoseconds: the only clock."""
         ...
 
-    def book(self, token_id: str) -> BookView | None:
+    def book(self, token_id: str, /) -> BookView | None:
         """Return the book, or ``None`` when the token is not tracked."""
         ...
 
-    def market(self, condition_id: str) -> Market | None:
+    def market(self, condition_id: str, /) -> Market | None:
         """Return the market as now known, or ``None`` if it was never listed."""
         ...
 
@@ -144,11 +144,11 @@ class View(Protocol):
         """Whether the event's resolution texts are the ones that were first seen or acknowledged."""
         ...
 
-    def position_e6(self, token_id: str) -> int:
+    def position_e6(self, token_id: str, /) -> int:
         """Return the deciding strategy's shares in millionths, matched trades included."""
         ...
 
-    def settled_e6(self, token_id: str) -> int:
+    def settled_e6(self, token_id: str, /) -> int:
         """Return the millionths of a share that can be sold now: without unconfirmed purchases."""
         ...
 
@@ -156,7 +156,7 @@ class View(Protocol):
         """Return cash less everything reserved for open orders, in millionths of a dollar."""
         ...
 
-    def own_orders(self, token_id: str) -> Sequence[OwnOrder]:
+    def own_orders(self, token_id: str, /) -> Sequence[OwnOrder]:
         """Return the deciding strategy's orders on a token that may still trade."""
         ...
 

@@ -3,7 +3,7 @@
 Implements :class:`overround.core.strategy.View`. It holds no state but the moment it stands for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from overround.core.books import Books
 from overround.core.exposure import AccountExposure
@@ -28,20 +28,15 @@ class StrategyView:
     ) -> None:
         self.seq = 0
         self.ts_ns = 0
+        self.book: Callable[[str], BookView | None] = books.by_token.get
+        """Return the book of a token, or ``None`` when it is not tracked: the question asked most."""
+        self.market: Callable[[str], Market | None] = universe.markets.get
+        """Return the market of a condition id as now known, or ``None`` if it was never listed."""
         self._strategy = strategy
-        self._books = books
         self._universe = universe
         self._orders = orders
         self._portfolio = portfolio
         self._exposure = exposure
-
-    def book(self, token_id: str) -> BookView | None:
-        """Return the book, or ``None`` when the token is not tracked."""
-        return self._books.get(token_id)
-
-    def market(self, condition_id: str) -> Market | None:
-        """Return the market as now known, or ``None`` if it was never listed."""
-        return self._universe.markets.get(condition_id)
 
     def event(self, event_id: str) -> MarketEvent | None:
         """Return the event as now known, or ``None`` if it was never listed."""

@@ -161,6 +161,9 @@ def announced(
     """
     generations: dict[int, int] = {}
     for record in records:
+        if record.kind == FRAME and generations.get(record.stream) == record.generation:
+            yield FrameIn(*record[2:])
+            continue
         item = _input(record, edit)
         if isinstance(item, FactIn) and isinstance(item.fact, StreamUp):
             generations[item.fact.stream] = item.fact.generation

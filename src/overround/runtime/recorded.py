@@ -10,7 +10,7 @@ Invariants: nothing here reads a clock, so the same inputs give the same run.
 from collections.abc import Callable, Iterable, Iterator
 
 from overround.core.events import RunEnded, TimerFired
-from overround.polymarket.inbox import FactIn, Incoming
+from overround.polymarket.inbox import FactIn, FrameIn, Incoming
 from overround.runtime.sequencer import Sequencer, Step
 
 TIMER_NS = 250_000_000
@@ -32,11 +32,11 @@ def batches(inputs: Iterable[Incoming], batch_ns: int = BATCH_NS) -> Iterator[li
     batch: list[Incoming] = []
     end_ns = 0
     for item in inputs:
-        at_ns = input_ts_ns(item)
-        if batch and at_ns >= end_ns:
-            yield batch
+        at_ns = item.recv_wall_ns if isinstance(item, FrameIn) else item.ts_ns
+        if at_ns >= end_ns or not batch:
+            if batch:
+                yield batch
             batch = []
-        if not batch:
             end_ns = at_ns + batch_ns
         batch.append(item)
     if batch:

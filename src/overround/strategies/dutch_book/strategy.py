@@ -86,10 +86,8 @@ class DutchBook:
             return None
         if plan.forbidden is not None:
             return None if plan.quiet else plan.report(plan.forbidden)
-        book_of = view.book
         asks = bids = 0
-        for token_id in plan.yes_ids:
-            book = book_of(token_id)
+        for book in map(view.book, plan.yes_ids):
             if book is None:
                 return plan.report(_both(Verdict.NOT_LIVE, "a book is not tracked"))
             asks += book.best_ask_px_e6
