@@ -68,7 +68,7 @@ def test_ticks_divide_one() -> None:
 def test_a_plain_side_reads_back(side: dict[int, int]) -> None:
     parts = [f'{{"price":"{format_e6(px)}","size":"{format_e6(qty)}"}}' for px, qty in side.items()]
     for _ in range(2):
-        assert plain_side(f"[{','.join(parts)}]".encode()) == side
+        assert plain_side(f"[{','.join(parts)}]".encode()) == (side, [part[1:-1].encode() for part in parts])
 
 
 @pytest.mark.parametrize(

@@ -251,6 +251,31 @@ class Books:
         self._judge_pair(book, exchange_ts_ms, ts_ns)
         return True
 
+    def confirm_snapshot(
+        self, book: Book, exchange_ts_ms: int, ts_ns: int, link: int, hash_text: str
+    ) -> bool:
+        """Take in a snapshot known to hold exactly the levels the book holds.
+
+        Same result as :meth:`apply_snapshot` with those levels, for the case where nothing is special: the
+        book is open to ``link`` and the snapshot is its newest write. Otherwise returns False and changes
+        nothing.
+        """
+        if book.link != link or exchange_ts_ms < book.exchange_ts_ms or book.pending_lost_ts_ms >= 0:
+            return False
+        self.tally.snapshots += 1
+        book.snapshot_seq += 1
+        book.bid_ts_ms.clear()
+        book.ask_ts_ms.clear()
+        book.exchange_ts_ms = book.snapshot_ts_ms = exchange_ts_ms
+        book.recv_ts_ns = ts_ns
+        book.last_hash = hash_text
+        self.touched[book.token_id] = None
+        if book.doubt is not None:
+            self._settle(book)
+        book.state = BookState.LIVE
+        self._judge_pair(book, exchange_ts_ms, ts_ns)
+        return True
+
     def apply_pair(  # noqa: PLR0913, PLR0917 - the hot path: no object and no call per level
         self,
         bid_book: Book,

@@ -16,7 +16,7 @@ Invariants: nothing is normalised here ("0.480" and "0.48" hash differently). Kn
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from hashlib import sha1
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from overround.core.units import E6
 
@@ -93,13 +93,32 @@ def side_text(side: Mapping[int, int], *, descending: bool) -> bytes:
 
     Bids are ascending, asks ``descending``. The venue writes the shortest decimal ("0.1", "339", "12.5").
     """
-    return b"[%b]" % b",".join([_level(px, side[px]) for px in sorted(side, reverse=descending)])
+    if not side:
+        return NO_LEVELS
+    return b"[{%b}]" % b"},{".join([_level(px, side[px]) for px in sorted(side, reverse=descending)])
+
+
+class _PriceTexts(dict[int, bytes]):
+    """The text of a level up to its quantity, by price in millionths: never more than the grid has."""
+
+    def __missing__(self, px_e6: int) -> bytes:
+        text = self[px_e6] = b'"price":"%b","size":"' % _shortest(px_e6)
+        return text
+
+
+_PRICE_TEXTS: Final = _PriceTexts()
+
+
+def level_text(px_e6: int, qty_e6: int) -> bytes:
+    """Return the venue's text of one level without its braces."""
+    whole, frac = divmod(qty_e6, E6)
+    if not frac:
+        return b'%b%d"' % (_PRICE_TEXTS[px_e6], whole)
+    return b'%b%b"' % (_PRICE_TEXTS[px_e6], (b"%d.%06d" % (whole, frac)).rstrip(b"0"))
 
 
 # Most levels of a book are those of its last hash.
-@lru_cache(maxsize=1 << 16)
-def _level(px_e6: int, qty_e6: int) -> bytes:
-    return b'{"price":"%b","size":"%b"}' % (_shortest(px_e6), _shortest(qty_e6))
+_level: Final = lru_cache(maxsize=1 << 16)(level_text)
 
 
 def _shortest(value_e6: int) -> bytes:

@@ -14,7 +14,7 @@ from typing import Final
 from overround.core.book import Book
 from overround.core.books import Books, link_of
 from overround.core.events import Fact, FrameRejected, TickSizeChanged, TradePrinted
-from overround.polymarket.hash_witness import HashCheck, HashWitness
+from overround.polymarket.hash_witness import TICK_TEXTS, HashCheck, HashWitness
 from overround.polymarket.numbers import BESTS, PRICES, QUANTITIES, WireError, quantity_of
 from overround.polymarket.parsing import (
     MALFORMED,
@@ -22,10 +22,14 @@ from overround.polymarket.parsing import (
     BookParts,
     Changes,
     Parsed,
+    cut_book,
     decode_changes,
     parse_frame,
     parse_plain,
+    read_levels,
 )
+from overround.polymarket.snapshot_texts import SnapshotTexts
+from overround.polymarket.wire import BookFrame, BookHead
 
 LEVELS_PER_SECOND: Final = 1_000
 """Default budget for the hashes of changes, in hashed levels per second of receive time: some ten books a
@@ -50,6 +54,7 @@ class MarketDecoder:
         self._check_all = check_all
         self._ns_per_level = 1_000_000_000 // levels_per_second if levels_per_second else 0
         self._next_check_ns = 0 if check_all or levels_per_second else _NEVER_NS
+        self._level_texts = SnapshotTexts(books)
         self.witness = HashWitness(books, check_all=check_all, observer=observer)
 
     def ingest(self, frame: bytes, ts_ns: int, stream: int, generation: int) -> list[Fact] | None:
@@ -64,7 +69,7 @@ class MarketDecoder:
         if frame[78:94] == b',"price_changes"' and self._ingest_pair(frame, ts_ns, generation << 16 | stream):
             if not books.doubted:
                 return None
-        else:
+        elif not self._ingest_book(frame, ts_ns, stream, generation, facts):
             try:
                 parsed = parse_plain(frame)
                 if parsed is None:
@@ -146,6 +151,39 @@ class MarketDecoder:
             )
         return False
 
+    def _ingest_book(self, frame: bytes, ts_ns: int, stream: int, generation: int, facts: list[Fact]) -> bool:
+        """Apply a frame of one usual ``book``; False, with nothing changed, for any other."""
+        cut = cut_book(frame) if frame[:1] == b"{" else None
+        if cut is None:
+            return False
+        head, bids_text, asks_text = cut
+        books = self._books
+        link = generation << 16 | stream
+        book = self._by_token.get(head.asset_id)
+        ts_ms = head.timestamp
+        # Nearly every snapshot says what the book holds. Then its text is known and needs no parsing.
+        if (
+            book is not None
+            and book.link == link
+            and ts_ms >= book.exchange_ts_ms
+            and (head.tick_size is None or head.tick_size == TICK_TEXTS.get(book.market.tick_e6))
+            and self._level_texts.match(book, bids_text, asks_text)
+            and books.confirm_snapshot(book, ts_ms, ts_ns, link, head.hash)
+        ):
+            books.tally.frames += 1
+            self._level_texts.confirmed(book)
+            self._check_snapshot(book, head, bids_text, asks_text, ts_ns)
+            return True
+        try:
+            parts = read_levels(cut)
+        except WireError:
+            return False
+        if parts is None:
+            return False
+        books.tally.frames += 1
+        self._apply(parts, ts_ns, stream, generation, facts)
+        return True
+
     # --- applying: cannot fail ----------------------------------------------------------------------
 
     def _apply(self, parsed: Parsed, ts_ns: int, stream: int, generation: int, facts: list[Fact]) -> None:
@@ -180,7 +218,7 @@ class MarketDecoder:
     def _apply_book(
         self, parts: BookParts, ts_ns: int, stream: int, generation: int, facts: list[Fact]
     ) -> None:
-        head, bids, asks, bids_text, asks_text, tick_e6 = parts
+        head, bids, asks, bids_text, asks_text, tick_e6, level_texts = parts
         books = self._books
         book = self._by_token.get(head.asset_id)
         if book is None:
@@ -188,16 +226,27 @@ class MarketDecoder:
             return
         ts_ms = head.timestamp
         epoch = book.epoch
+        # A snapshot that is merged with younger changes is not what the book then holds.
+        late = ts_ms < book.exchange_ts_ms or book.pending is not None
         applied = books.apply_snapshot(
             head.asset_id, bids, asks, ts_ms, ts_ns, stream, generation, tick_e6, head.hash
         )
-        if applied and head.hash:
-            proven_tick_e6 = self.witness.snapshot(book, head, bids_text, asks_text, ts_ns)
-            if proven_tick_e6 is not None:
-                books.tick_changed(book.token_id, proven_tick_e6, ts_ms, ts_ns, keep_levels=True)
+        if applied:
+            if level_texts is not None and not late:
+                self._level_texts.remember(book, *level_texts)
+            self._check_snapshot(book, head, bids_text, asks_text, ts_ns)
         if book.epoch != epoch:
             facts.append(TickSizeChanged(book.token_id, book.market.tick_e6, ts_ms))
             facts.append(TickSizeChanged(book.mirror.token_id, book.market.tick_e6, ts_ms))
+
+    def _check_snapshot(
+        self, book: Book, head: BookHead | BookFrame, bids_text: bytes, asks_text: bytes, ts_ns: int
+    ) -> None:
+        """Check the hash of a snapshot just applied; it may prove another tick size than the market's."""
+        if head.hash:
+            tick_e6 = self.witness.snapshot(book, head, bids_text, asks_text, ts_ns)
+            if tick_e6 is not None:
+                self._books.tick_changed(book.token_id, tick_e6, head.timestamp, ts_ns, keep_levels=True)
 
     def _apply_tick(self, change: TickSizeChanged, ts_ns: int, facts: list[Fact]) -> None:
         book = self._by_token.get(change.token_id)

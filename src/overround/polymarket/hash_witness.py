@@ -36,6 +36,7 @@ VENUE_TICKS: Final = {
     "0.005": 5_000,
     "0.1": 100_000,
 }
+TICK_TEXTS: Final = {tick_e6: text for text, tick_e6 in VENUE_TICKS.items()}
 KNOWN_PER_MARKET: Final = 4
 WAITING_PER_MARKET: Final = 8
 SPARE_MARKETS: Final = 64
@@ -87,7 +88,12 @@ class _MarketTexts:
         self.market = market
         self.min_size = format_e6(market.min_size_e6)
         self.tick = format_e6(market.tick_e6)
-        self._write_tail()
+        flag = "true" if market.neg_risk else "false"
+        self.tail = (
+            f',"min_order_size":"{self.min_size}","tick_size":"{self.tick}","neg_risk":{flag},'
+            '"last_trade_price":"'
+        ).encode()
+        """Everything between the levels and the last trade price."""
 
     def prefer(self, text: str) -> None:
         """Try this last trade price first from now on."""
@@ -95,17 +101,10 @@ class _MarketTexts:
             return
         others = [other for other in self.candidates if other != text]
         self.candidates = [text, *others[: KNOWN_PER_MARKET - 1]]
-        self._write_tail()
 
-    def _write_tail(self) -> None:
-        """Render everything after the levels, for the candidate tried first."""
-        flag = "true" if self.market.neg_risk else "false"
-        self.tail = (
-            f',"min_order_size":"{self.min_size}","tick_size":"{self.tick}","neg_risk":{flag},'
-            f'"last_trade_price":"{self.candidates[0]}"}}'.encode()
-            if self.candidates
-            else b""
-        )
+    def learn(self, fresh: tuple[str, str]) -> None:
+        """Try the two prices of a new print first, then the one that was first so far."""
+        self.candidates = list(dict.fromkeys((*fresh, *self.candidates[:1])))
 
 
 class HashWitness:
@@ -135,19 +134,23 @@ class HashWitness:
         ts_ms = head.timestamp
         if head.last_trade_price is not None:
             texts.prefer(head.last_trade_price)
-        if head.tick_size is None and head.min_order_size is None and head.neg_risk is None and texts.tail:
-            # Nearly every snapshot: one hash over known texts.
-            text = b'%b%d","hash":"","bids":%b,"asks":%b%b' % (
-                texts.heads[book.token_id],
-                ts_ms,
-                bids_text,
-                asks_text,
-                texts.tail,
+        if head.tick_size is None and head.min_order_size is None and head.neg_risk is None:
+            # Nearly every snapshot: one hash over known texts, finished for each candidate.
+            head_text = texts.heads[book.token_id]
+            state = sha1(
+                b'%b%d","hash":"","bids":%b,"asks":%b%b'
+                % (head_text, ts_ms, bids_text, asks_text, texts.tail),
+                usedforsecurity=False,
             )
-            if sha1(text).hexdigest() == head.hash:
-                self._books.tally.snapshot_hash_ok += 1
-                self._report(book, ts_ms, ok=True, is_snapshot=True)
-                return None
+            claimed = head.hash
+            for text in texts.candidates:
+                if finish(state, text) == claimed:
+                    texts.prefer(text)
+                    self._books.tally.snapshot_hash_ok += 1
+                    self._books.agree(book, "hash", ts_ms)
+                    if self._observer is not None:
+                        self._report(book, ts_ms, ok=True, is_snapshot=True)
+                    return None
 
         def prefix_of(tick_text: str) -> "_Hash":
             return hash_prefix(
@@ -209,9 +212,7 @@ class HashWitness:
         texts.waiting = still_waiting
         known = texts.candidates
         if fresh[0] not in known or fresh[1] not in known:
-            texts.candidates = list(dict.fromkeys((*known[:1], *fresh)))
-            if not known:
-                texts.prefer(fresh[0])
+            texts.learn(fresh)
 
     def _texts_of(self, book: Book) -> _MarketTexts:
         texts = self._texts.get(book.condition_id)

@@ -137,20 +137,21 @@ class LevelTexts(dict[bytes, tuple[int, int]]):
 _LEVELS: Final = LevelTexts()
 
 
-def plain_side(text: bytes) -> dict[int, int]:
+def plain_side(text: bytes) -> tuple[dict[int, int], list[bytes]]:
     """Return one side, price to quantity, from the text of its JSON array as the venue writes it.
 
-    Raises ``KeyError`` for any other spelling, and for a price that occurs twice.
+    With it comes the text of each level, in the same order and without its braces. Raises ``KeyError``
+    for any other spelling, and for a price that occurs twice.
     """
     if text == b"[]":
-        return {}
+        return {}, []
     if text[:2] != b"[{" or text[-2:] != b"}]":
         raise KeyError(text)
     parts = text[2:-2].split(b"},{")
     if len(parts) == 1:
-        return dict((_LEVELS[parts[0]],))
+        return dict((_LEVELS[parts[0]],)), parts
     # One call that looks up all levels: twice as fast as a loop or a map.
     side = dict(itemgetter(*parts)(_LEVELS))
     if len(side) != len(parts):
         raise KeyError(text)
-    return side
+    return side, parts

@@ -44,8 +44,17 @@ _decode_best: Final = msgspec.json.Decoder(BestBidAsk, strict=False).decode
 _decode_new: Final = msgspec.json.Decoder(NewMarket).decode
 _decode_resolved: Final = msgspec.json.Decoder(MarketResolution).decode
 
-BookParts: TypeAlias = tuple[BookHead | BookFrame, dict[int, int], dict[int, int], bytes, bytes, int | None]
-"""Fields, bids, asks, the two sides' compact JSON texts, and the tick size in millionths if given."""
+BookCut: TypeAlias = tuple[BookHead, bytes, bytes]
+"""Fields of a ``book`` and the two sides' compact JSON texts, not yet parsed."""
+
+LevelTexts: TypeAlias = tuple[list[bytes], list[bytes]]
+"""The text of each bid and of each ask, in the order given."""
+
+BookParts: TypeAlias = tuple[
+    BookHead | BookFrame, dict[int, int], dict[int, int], bytes, bytes, int | None, LevelTexts | None
+]
+"""Fields, bids, asks, the two sides' compact JSON texts, the tick size in millionths if given, and the
+levels' texts if they are written as the venue writes them."""
 
 
 class Changes(msgspec.Struct, gc=False):
@@ -92,9 +101,11 @@ def parse_frame(frame: bytes, by_token: Mapping[str, Book]) -> list[Parsed] | No
 
 def parse_object(text: bytes, by_token: Mapping[str, Book]) -> Parsed:
     """Return what one JSON object says. Raises ``WireError``."""
-    parts = cut_book(text)
-    if parts is not None:
-        return parts
+    cut = cut_book(text)
+    if cut is not None:
+        parts = read_levels(cut)
+        if parts is not None:
+            return parts
     try:
         kind = _decode_kind(text)
         event_type = kind.event_type
@@ -141,11 +152,12 @@ def _parse_old(text: bytes, by_token: Mapping[str, Book]) -> Changes:
 
 
 def parse_plain(frame: bytes) -> Parsed:
-    """Return what a frame of the usual spelling says, by the short way; ``None`` if it must go the other."""
-    if frame[:1] != b"{":
+    """Return what a frame of one object without further objects says, by the short way.
+
+    ``None`` if it must go the other.
+    """
+    if frame[:1] != b"{" or frame.find(b"{", 1) >= 0:
         return None
-    if frame.find(b"{", 1) >= 0:
-        return cut_book(frame)
     # No object within: a key found in the text can only be the frame's own.
     begin = frame.rfind(b'"event_type":"') + 14
     parse = RARE.get(frame[begin : frame.find(b'"', begin)])
@@ -157,10 +169,10 @@ def parse_plain(frame: bytes) -> Parsed:
         return None
 
 
-def cut_book(frame: bytes) -> BookParts | None:
-    """Parse a ``book`` written exactly as the venue writes it; ``None`` for everything else.
+def cut_book(frame: bytes) -> BookCut | None:
+    """Cut a ``book`` written as the venue writes it into its fields and its sides; ``None`` for all else.
 
-    The two arrays are cut out and their levels looked up as bytes; what remains is decoded as JSON. With no
+    The two arrays are cut out, unparsed; what remains is decoded as JSON. With no
     backslash in the remainder and each name in it once, the arrays can only be the frame's own.
     """
     bids_at = frame.find(b'"bids":[') + 7
@@ -174,14 +186,25 @@ def cut_book(frame: bytes) -> BookParts | None:
     rest = b"%b[]%b[]%b" % (frame[:bids_at], frame[bids_end:asks_at], frame[asks_end:])
     if b"\\" in rest or rest.count(b'"bids"') != 1 or rest.count(b'"asks"') != 1:
         return None
-    bids_text = frame[bids_at:bids_end]
-    asks_text = frame[asks_at:asks_end]
     try:
         head = _decode_head(rest)
-        bids, asks = plain_side(bids_text), plain_side(asks_text)
-    except (KeyError, *MALFORMED):
+    except MALFORMED:
         return None
-    return head, bids, asks, bids_text, asks_text, _tick_of(head)
+    return head, frame[bids_at:bids_end], frame[asks_at:asks_end]
+
+
+def read_levels(cut: BookCut) -> BookParts | None:
+    """Parse the sides of a ``book``, its levels looked up as bytes; ``None`` for any unusual spelling.
+
+    Raises ``WireError`` for a tick size that is none.
+    """
+    head, bids_text, asks_text = cut
+    try:
+        bids, bid_texts = plain_side(bids_text)
+        asks, ask_texts = plain_side(asks_text)
+    except KeyError:
+        return None
+    return head, bids, asks, bids_text, asks_text, _tick_of(head), (bid_texts, ask_texts)
 
 
 def _tick_of(head: BookHead | BookFrame) -> int | None:
@@ -199,7 +222,7 @@ def _parse_book(text: bytes) -> BookParts:
     bids_text, asks_text = (
         levels_text((level.price, level.size) for level in levels) for levels in (message.bids, message.asks)
     )
-    return message, sides[0], sides[1], bids_text, asks_text, _tick_of(message)
+    return message, sides[0], sides[1], bids_text, asks_text, _tick_of(message), None
 
 
 def _parse_trade(text: bytes) -> TradePrinted | None:

@@ -1,0 +1,77 @@
+"""Snapshots that say what the book already says: told by their text, without parsing a level.
+
+Between two snapshots of a book few levels change, and the changes themselves told us which. So the text of
+a book is kept level by level, only the changed levels are written anew, and a snapshot with exactly that
+text holds exactly those levels.
+
+Invariants: a kept text is that of a level as of the book's newest snapshot; levels younger than it have a
+time in the book (core.book) and are written anew before they are compared; texts of another snapshot are
+never used. Bounded: a few texts for each level of each tracked book. Knows no frames and applies nothing.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from overround.core.books import Book, Books
+from overround.polymarket.book_hash import NO_LEVELS, level_text
+
+SPARE_BOOKS: Final = 128
+"""Books no longer tracked that are remembered before they are cleared out."""
+SPARE_LEVELS: Final = 64
+"""Texts of levels no longer in a side that are kept beyond as many as the side has levels."""
+
+
+class _Texts:
+    """The texts of one book's levels, without braces, by price."""
+
+    __slots__ = ("asks", "bids", "snapshot_seq")
+
+    def __init__(self, bids: dict[int, bytes], asks: dict[int, bytes], snapshot_seq: int) -> None:
+        self.bids = bids
+        self.asks = asks
+        self.snapshot_seq = snapshot_seq
+
+
+class SnapshotTexts:
+    """What the newest snapshots of all books said."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self._texts: dict[str, _Texts] = {}
+
+    def remember(self, book: Book, bid_texts: Iterable[bytes], ask_texts: Iterable[bytes]) -> None:
+        """Keep the level texts of a snapshot just applied, in the order of the book's own dicts."""
+        if len(self._texts) > len(self._books) + SPARE_BOOKS:
+            self._texts = {key: kept for key, kept in self._texts.items() if key in self._books}
+        bids = dict(zip(book.bids, bid_texts, strict=True))
+        asks = dict(zip(book.asks, ask_texts, strict=True))
+        self._texts[book.token_id] = _Texts(bids, asks, book.snapshot_seq)
+
+    def confirmed(self, book: Book) -> None:
+        """Take note that the book just took in a snapshot that said what it held."""
+        self._texts[book.token_id].snapshot_seq = book.snapshot_seq
+
+    def match(self, book: Book, bids_text: bytes, asks_text: bytes) -> bool:
+        """Return whether a snapshot's two JSON arrays are, byte for byte, the levels the book holds."""
+        texts = self._texts.get(book.token_id)
+        return (
+            texts is not None
+            and texts.snapshot_seq == book.snapshot_seq
+            and bids_text == _side_text(texts.bids, book.bids, book.bid_ts_ms, descending=False)
+            and asks_text == _side_text(texts.asks, book.asks, book.ask_ts_ms, descending=True)
+        )
+
+
+def _side_text(
+    texts: dict[int, bytes], side: dict[int, int], changed: Iterable[int], *, descending: bool
+) -> bytes:
+    if not side:
+        return NO_LEVELS
+    for px_e6 in changed:
+        qty_e6 = side.get(px_e6)
+        if qty_e6 is not None:
+            texts[px_e6] = level_text(px_e6, qty_e6)
+    if len(texts) > 2 * len(side) + SPARE_LEVELS:
+        for px_e6 in [px_e6 for px_e6 in texts if px_e6 not in side]:
+            del texts[px_e6]
+    return b"[{%b}]" % b"},{".join([texts[px_e6] for px_e6 in sorted(side, reverse=descending)])
