@@ -20,6 +20,7 @@ import msgspec
 
 from overround.core.events import Fact, MarketListed, StreamUp
 from overround.core.market import Market
+from overround.exchange.flow import FlowConfig
 from overround.ops.app import new_engine, store_path, tape_path
 from overround.ops.config import Config
 from overround.ops.config_load import load
@@ -43,6 +44,9 @@ RECORDINGS: Final = (
 
 SYNTHETIC_STREAM: Final = 16
 MARKER: Final = ".overround-demo"
+
+FLOW: Final = FlowConfig(gap_ms=100, mispricing_chance_e6=1_600, news_chance_e6=5_000)
+"""A calm event with enough mistakes to show both kinds of baskets within five minutes."""
 
 CONFIG: Final = """\
 # Written by `overround demo`: an ordinary configuration, paper trading on recorded and synthetic data.
@@ -116,7 +120,7 @@ class DemoFeed:
     def __init__(self, seed: int, seconds: int) -> None:
         self._until_ns = START_NS + seconds * 1_000_000_000
         self._folder = Path(str(files("overround") / "recordings"))
-        self._synthetic = SyntheticEvent(seed, START_NS, SYNTHETIC_STREAM)
+        self._synthetic = SyntheticEvent(seed, START_NS, SYNTHETIC_STREAM, FLOW)
         raw = msgspec.json.decode((self._folder / "markets.gamma.json").read_bytes(), type=list[msgspec.Raw])
         listed = markets_from_gamma(raw, START_NS // 1_000_000).markets
         self._recorded = [m for m in listed if any(_speaks(Path(name), m) for name, _ in RECORDINGS)]

@@ -18,7 +18,7 @@ def demo(
     ] = Path("overround-demo"),
     seconds: Annotated[int, typer.Option(min=1, max=300, help="Feed time to run.")] = 300,
     speed: Annotated[float, typer.Option(min=0, help="Times real time; 0: as fast as it goes.")] = 30,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic event.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic event.")] = 2,
     as_json: JsonOption = False,
 ) -> None:
     """Trade both strategies on paper, offline: real recordings and one synthetic event."""

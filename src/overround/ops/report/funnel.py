@@ -49,7 +49,7 @@ def outcomes(data: ReportData, strategy: str) -> list[tuple[str, str, int]]:
         ("orders filled", "Filled whole.", line.filled_orders),
     ]
     if strategy == "dutch_book":
-        complete = sum(basket.state in {"complete", "partial"} for basket in data.baskets)
+        complete = sum(basket.state == "complete" for basket in data.baskets)
         rows = [
             ("baskets sent", "All legs at once, each whole or not at all.", len(data.baskets)),
             ("baskets complete", "Every leg filled.", complete),
