@@ -46,9 +46,7 @@ class LogConfig(Section, frozen=True):
     ] = "info"
     format: Annotated[
         Literal["console", "json"],
-        Meta(
-            description="Lines for people, or one JSON object a line; always JSON where no terminal is written to."
-        ),
+        Meta(description="Lines for people, or one JSON object a line (where there is no terminal: always)."),
     ] = "console"
 
 
