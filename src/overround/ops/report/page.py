@@ -194,7 +194,7 @@ def _baskets(data: ReportData) -> str:
 
 
 def _state(state: str) -> str:
-    kind = {"complete": "good", "partial": "good", "unwound": "bad", "incomplete": "bad"}.get(state, "")
+    kind = {"complete": "good", "unwound": "bad", "incomplete": "bad"}.get(state, "")
     return f"<span class='state {kind}'>{escape(state)}</span>"
 
 
