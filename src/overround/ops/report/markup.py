@@ -36,14 +36,11 @@ def clock(ts_ms: int) -> str:
     return f"{datetime.fromtimestamp(ts_ms / 1_000, UTC):%H:%M:%S}"
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table; the first column is text, the others are numbers. Cells are HTML."""
     head = "".join(f"<th>{escape(name)}</th>" for name in header)
     lines = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return (
-        f"<div class='scroll'><table class='{kind}'><thead><tr>{head}</tr></thead>"
-        f"<tbody>{lines}</tbody></table></div>"
-    )
+    return f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
 
 
 def panel(title: str, content: str, note: str = "") -> str:

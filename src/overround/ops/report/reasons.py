@@ -52,6 +52,7 @@ _TABLE: Final[dict[Stage, dict[str, str]]] = {
         "not_live": "A book is not known to be true yet.",
         "stale_crossed": "Books contradict each other or the clock.",
         "crossed": "The best bid is not below the best ask.",
+        "silent": "The connection that feeds the book has said nothing for too long.",
         "quiet": "The book has not moved for too long.",
         "no_mid": "A side of the book is empty: there is no mid.",
         "wide_spread": "The spread is too wide to trust the mid.",

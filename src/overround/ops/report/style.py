@@ -41,7 +41,6 @@ th:first-child,td:first-child { text-align:left; padding-left:0; }
 th:last-child,td:last-child { padding-right:0; }
 th { color:var(--soft); font-weight:600; font-size:13px; }
 tr:last-child td { border-bottom:0; }
-tr.sum td { font-weight:600; }
 .good { color:var(--good); }
 .bad { color:var(--bad); }
 .panel h4 { margin:14px 0 4px; font-size:12px; font-weight:600; color:var(--soft);
