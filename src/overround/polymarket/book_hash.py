@@ -111,10 +111,10 @@ _PRICE_TEXTS: Final = _PriceTexts()
 
 def level_text(px_e6: int, qty_e6: int) -> bytes:
     """Return the venue's text of one level without its braces."""
-    whole, frac = divmod(qty_e6, E6)
+    frac = qty_e6 % E6
     if not frac:
-        return b'%b%d"' % (_PRICE_TEXTS[px_e6], whole)
-    return b'%b%b"' % (_PRICE_TEXTS[px_e6], (b"%d.%06d" % (whole, frac)).rstrip(b"0"))
+        return b'%b%d"' % (_PRICE_TEXTS[px_e6], qty_e6 // E6)
+    return (b"%b%d.%06d" % (_PRICE_TEXTS[px_e6], qty_e6 // E6, frac)).rstrip(b"0") + b'"'
 
 
 # Most levels of a book are those of its last hash.

@@ -17,12 +17,10 @@ from overround.polymarket.book_hash import NO_LEVELS, level_text
 
 SPARE_BOOKS: Final = 128
 """Books no longer tracked that are remembered before they are cleared out."""
-SPARE_LEVELS: Final = 64
-"""Texts of levels no longer in a side that are kept beyond as many as the side has levels."""
 
 
 class _Texts:
-    """The texts of one book's levels, without braces, by price."""
+    """The texts of one book's levels, without braces, by price and in the order of the venue."""
 
     __slots__ = ("asks", "bids", "snapshot_seq")
 
@@ -65,13 +63,17 @@ class SnapshotTexts:
 def _side_text(
     texts: dict[int, bytes], side: dict[int, int], changed: Iterable[int], *, descending: bool
 ) -> bytes:
-    if not side:
-        return NO_LEVELS
+    """Return the side's JSON array, having brought its levels' texts up to date."""
+    known = len(texts)
     for px_e6 in changed:
         qty_e6 = side.get(px_e6)
-        if qty_e6 is not None:
+        if qty_e6 is None:
+            known -= texts.pop(px_e6, None) is not None
+        else:
+            # Keeps its place, unless it is new.
             texts[px_e6] = level_text(px_e6, qty_e6)
-    if len(texts) > 2 * len(side) + SPARE_LEVELS:
-        for px_e6 in [px_e6 for px_e6 in texts if px_e6 not in side]:
-            del texts[px_e6]
-    return b"[{%b}]" % b"},{".join([texts[px_e6] for px_e6 in sorted(side, reverse=descending)])
+    if len(texts) != known:
+        ordered = sorted(texts.items(), reverse=descending)
+        texts.clear()
+        texts.update(ordered)
+    return b"[{%b}]" % b"},{".join(texts.values()) if texts else NO_LEVELS
