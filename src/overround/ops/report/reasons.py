@@ -53,7 +53,6 @@ _TABLE: Final[dict[Stage, dict[str, str]]] = {
         "stale_crossed": "Books contradict each other or the clock.",
         "crossed": "The best bid is not below the best ask.",
         "silent": "The book's connection has gone silent.",
-        "silent": "The book's connection has been silent for too long.",
         "quiet": "The book has not moved for too long.",
         "no_mid": "A side of the book is empty: there is no mid.",
         "wide_spread": "The spread is too wide to trust the mid.",
