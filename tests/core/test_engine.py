@@ -469,3 +469,15 @@ def test_digests_tell_states_apart() -> None:
 def test_books_may_be_shared_with_an_observer() -> None:
     books = Books()
     assert Engine([], ScriptedDecoder, RiskLimits(), books).books is books
+
+
+def test_a_view_says_when_a_books_connection_was_last_heard() -> None:
+    strategy = Scripted()
+    driver = Driver(strategy)
+    driver.start(market(), market("n"))
+    assert strategy.view is not None
+    assert strategy.view.heard_ts_ns("m-yes") == 0
+    driver.engine.ingest(b"of another market", 77, STREAM, GENERATION)
+    driver.engine.ingest(b"of another connection", 99, STREAM + 1, GENERATION)
+    assert strategy.view.heard_ts_ns("m-yes") == strategy.view.heard_ts_ns("n-no") == 77
+    assert strategy.view.heard_ts_ns("unknown") == 0

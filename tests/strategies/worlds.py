@@ -54,6 +54,8 @@ class FakeView:
     books: dict[str, FakeBook] = field(default_factory=dict)
     positions: dict[str, int] = field(default_factory=dict)
     unconfirmed: dict[str, int] = field(default_factory=dict)
+    heard_ns: int = 2**62
+    """When every connection was last heard: by default a moment ago, whatever the time."""
     orders: dict[str, list[FakeOrder]] = field(default_factory=dict)
     cash_e6: int = 10_000 * E6
     seq: int = 1
@@ -71,6 +73,10 @@ class FakeView:
 
     def rules_accepted(self, event_id: str) -> bool:
         return event_id not in self.unaccepted
+
+    def heard_ts_ns(self, token_id: str) -> int:
+        book = self.books.get(token_id)
+        return 0 if book is None else max(book.recv_ts_ns, self.heard_ns)
 
     def position_e6(self, token_id: str) -> int:
         return self.positions.get(token_id, 0)

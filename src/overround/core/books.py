@@ -313,8 +313,10 @@ class Books:
         bid_book.bid_ts_ms[bid_px_e6] = ask_book.ask_ts_ms[ask_px_e6] = exchange_ts_ms
         if qty_e6:
             bids[bid_px_e6] = asks[ask_px_e6] = qty_e6
-            bid_book.best_bid_px_e6 = max(bid_book.best_bid_px_e6, bid_px_e6)
-            ask_book.best_ask_px_e6 = min(ask_book.best_ask_px_e6, ask_px_e6)
+            if bid_px_e6 > bid_book.best_bid_px_e6:  # noqa: PLR1730 - max() is a call
+                bid_book.best_bid_px_e6 = bid_px_e6
+            if ask_px_e6 < ask_book.best_ask_px_e6:  # noqa: PLR1730 - min() is a call
+                ask_book.best_ask_px_e6 = ask_px_e6
         else:
             if bids.pop(bid_px_e6, 0) and bid_px_e6 == bid_book.best_bid_px_e6:
                 bid_book.best_bid_px_e6 = max(bids, default=NO_BID_PX_E6)

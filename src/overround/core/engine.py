@@ -69,9 +69,13 @@ class Engine:
         """What was found so far, by (strategy, scope, reason)."""
         self.command_count = 0
         self._ingest = decoder(self.books).ingest
+        self._heard_ns: dict[int, int] = {}
+        """When each connection was last heard."""
         self._strategies = _by_name(strategies)
         self._views = {
-            name: StrategyView(name, self.books, self.universe, self.orders, self.portfolio, self.exposure)
+            name: StrategyView(
+                name, self.books, self._heard_ns, self.universe, self.orders, self.portfolio, self.exposure
+            )
             for name in self._strategies
         }
         self._routes: dict[str, dict[Scope, None]] = {}
@@ -99,6 +103,7 @@ class Engine:
 
     def ingest(self, frame: bytes, ts_ns: int, stream: int, generation: int) -> list[ev.Fact] | None:
         """Apply a raw frame; return its rare consequences, already handled, or ``None``."""
+        self._heard_ns[stream] = ts_ns
         facts = self._ingest(frame, ts_ns, stream, generation)
         if facts:
             for fact in facts:

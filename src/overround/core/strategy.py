@@ -132,6 +132,10 @@ class View(Protocol):
         """Return the book, or ``None`` when the token is not tracked."""
         ...
 
+    def heard_ts_ns(self, token_id: str) -> int:
+        """Return when the connection that feeds a token's book was last heard (ns), 0 if it never was."""
+        ...
+
     def market(self, condition_id: str, /) -> Market | None:
         """Return the market as now known, or ``None`` if it was never listed."""
         ...

@@ -3,7 +3,7 @@
 Implements :class:`overround.core.strategy.View`. It holds no state but the moment it stands for.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from overround.core.books import Books
 from overround.core.exposure import AccountExposure
@@ -21,6 +21,7 @@ class StrategyView:
         self,
         strategy: str,
         books: Books,
+        heard_ns: Mapping[int, int],
         universe: Universe,
         orders: Orders,
         portfolio: Portfolio,
@@ -33,10 +34,17 @@ class StrategyView:
         self.market: Callable[[str], Market | None] = universe.markets.get
         """Return the market of a condition id as now known, or ``None`` if it was never listed."""
         self._strategy = strategy
+        self._books = books
+        self._heard_ns = heard_ns
         self._universe = universe
         self._orders = orders
         self._portfolio = portfolio
         self._exposure = exposure
+
+    def heard_ts_ns(self, token_id: str) -> int:
+        """Return when the connection that feeds a token's book was last heard (ns), 0 if it never was."""
+        book = self._books.get(token_id)
+        return 0 if book is None else self._heard_ns.get(book.stream, 0)
 
     def event(self, event_id: str) -> MarketEvent | None:
         """Return the event as now known, or ``None`` if it was never listed."""

@@ -142,12 +142,32 @@ def test_a_thin_tape_is_not_stale_unless_configured() -> None:
     strategy.decide(view, "c0")
     assert strategy.decide(view.at(3_600_000), "c0") is None
     view = world()
-    strategy = started(view, quiet_is_stale=True)
+    strategy = started(view, quiet_is_stale=True, staleness_threshold_ms=5_000)
     rest_all(view, strategy.decide(view, "c0"))
     decision = strategy.decide(view, "c0")
     assert decision is not None
     assert decision.recheck_ts_ns == NOW_NS + 5_000_000_000
     assert reason(strategy.decide(view.at(5_000), "c0")) == "quiet"
+
+
+def test_a_silent_connection_pulls_both_sides_until_it_is_heard_again() -> None:
+    view = world()
+    view.heard_ns = NOW_NS
+    strategy = started(view, staleness_threshold_ms=15_000)
+    rest_all(view, strategy.decide(view, "c0"))
+    decision = strategy.decide(view, "c0")
+    assert decision is not None
+    assert decision.recheck_ts_ns == NOW_NS + 15_000_000_000
+    view.heard_ns = NOW_NS + 14_000_000_000  # another market of the connection moved
+    again = strategy.decide(view.at(15_000), "c0")
+    assert again is not None
+    assert (again.quotes, again.findings) == (decision.quotes, ())
+    pulled = strategy.decide(view.at(29_000), "c0")
+    assert (reason(pulled), prices(pulled)) == ("silent", [])
+    assert pulled is not None
+    assert pulled.recheck_ts_ns == NOW_NS + 30_000_000_000
+    view.heard_ns = NOW_NS + 29_500_000_000
+    assert prices(strategy.decide(view.at(30_000), "c0"))
 
 
 def test_a_jump_of_the_mid_pulls_and_cools_off() -> None:

@@ -19,6 +19,8 @@ class Reason(StrEnum):
     NOT_TRACKED = "not_tracked"
     NOT_LIVE = "not_live"
     """A book is not known to be true: its connection is down, silent, or a witness contradicts."""
+    SILENT = "silent"
+    """The connection that feeds the book has said nothing for ``staleness_threshold_ms``."""
     QUIET = "quiet"
     """The book has not changed for ``staleness_threshold_ms`` and ``quiet_is_stale`` is on."""
     CROSSED = "crossed"

@@ -84,7 +84,7 @@ class SpreadParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             extra=MS,
             description="Pull the quotes when the connection that feeds the book is silent for longer.",
         ),
-    ] = 5_000
+    ] = 15_000
     quiet_is_stale: Annotated[
         bool,
         Meta(

@@ -31,6 +31,8 @@ from overround.strategies.spread_capture.quoting import Holding, Touch, quotes
 
 NAME: Final = "spread_capture"
 MS_NS: Final = 1_000_000
+LISTEN_AGAIN_NS: Final = 1_000 * MS_NS
+"""How often a silent connection is listened to again: another market's frame wakes nobody here."""
 LAST_MID_NS: Final = 60_000 * MS_NS
 """How long the last mid may stand in while a side of the book is missing (strategy-spec SC-4)."""
 
@@ -140,8 +142,13 @@ class SpreadCapture:
         if not yes.live:
             state.window.clear()
             return _Wish(Reason.NOT_LIVE)
+        threshold_ns = params.staleness_threshold_ms * MS_NS
+        silent_ts_ns = view.heard_ts_ns(yes.token_id) + threshold_ns
+        if now >= silent_ts_ns:
+            return _Wish(Reason.SILENT, expires_ts_ns=now + LISTEN_AGAIN_NS)
+        end_ts_ns = min(end_ts_ns, silent_ts_ns)
         if params.quiet_is_stale:
-            quiet_ts_ns = yes.recv_ts_ns + params.staleness_threshold_ms * MS_NS
+            quiet_ts_ns = yes.recv_ts_ns + threshold_ns
             if now >= quiet_ts_ns:
                 return _Wish(Reason.QUIET)
             end_ts_ns = min(end_ts_ns, quiet_ts_ns)
