@@ -128,6 +128,7 @@ def _shortest(value_e6: int) -> bytes:
     return (b"%d.%06d" % (whole, frac)).rstrip(b"0")
 
 
+@lru_cache(maxsize=1024)
 def last_trade_candidates(px_e6: int) -> tuple[str, str]:
     """Return the two texts the last trade price can have after a print at ``px_e6``: p and 1 - p.
 

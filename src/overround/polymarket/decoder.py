@@ -64,12 +64,74 @@ class MarketDecoder:
         ``FrameRejected``; a frame of another connection than a token's own changes nothing and is counted.
         """
         books = self._books
+        # Nine of ten frames are one change and its mirror image. All that makes a frame another thing is
+        # found before anything is changed; it then goes the general way.
+        if frame[78:94] == b',"price_changes"' and ts_ns < self._next_check_ns:
+            try:
+                message = decode_changes(frame)
+                first, second = message.price_changes
+                book = self._by_token[first.asset_id]
+                mirror = book.mirror
+                size = first.size
+                qty_e6 = QUANTITIES.get(size)
+                if qty_e6 is None:
+                    qty_e6 = quantity_of(size)
+                px_e6 = PRICES[first.price]
+                mirror_px_e6 = PRICES[second.price]
+                bid_px_e6 = BESTS[first.best_bid]  # type: ignore[index] # None is a KeyError
+                ask_px_e6 = BESTS[first.best_ask]  # type: ignore[index]
+                mirror_bid_px_e6 = BESTS[second.best_bid]  # type: ignore[index]
+                mirror_ask_px_e6 = BESTS[second.best_ask]  # type: ignore[index]
+            except (KeyError, ValueError, WireError, *MALFORMED):
+                return self._ingest_other(frame, ts_ns, stream, generation)
+            side = first.side
+            applied = False
+            if second.asset_id != mirror.token_id or second.size != size:
+                pass
+            elif side == "BUY" and second.side == "SELL":
+                applied = books.apply_pair(
+                    book,
+                    mirror,
+                    px_e6,
+                    mirror_px_e6,
+                    qty_e6,
+                    message.timestamp,
+                    ts_ns,
+                    generation << 16 | stream,
+                    bid_px_e6,
+                    ask_px_e6,
+                    mirror_bid_px_e6,
+                    mirror_ask_px_e6,
+                    first.hash,
+                    second.hash,
+                )
+            elif side == "SELL" and second.side == "BUY":
+                applied = books.apply_pair(
+                    mirror,
+                    book,
+                    mirror_px_e6,
+                    px_e6,
+                    qty_e6,
+                    message.timestamp,
+                    ts_ns,
+                    generation << 16 | stream,
+                    mirror_bid_px_e6,
+                    mirror_ask_px_e6,
+                    bid_px_e6,
+                    ask_px_e6,
+                    second.hash,
+                    first.hash,
+                )
+            if applied:
+                return self._verdicts(ts_ns, []) if books.doubted else None
+        return self._ingest_other(frame, ts_ns, stream, generation)
+
+    def _ingest_other(self, frame: bytes, ts_ns: int, stream: int, generation: int) -> list[Fact] | None:
+        """Apply any frame."""
+        books = self._books
         facts: list[Fact] = []
         elements: list[Parsed] | None = None
-        if frame[78:94] == b',"price_changes"' and self._ingest_pair(frame, ts_ns, generation << 16 | stream):
-            if not books.doubted:
-                return None
-        elif not self._ingest_book(frame, ts_ns, stream, generation, facts):
+        if not self._ingest_book(frame, ts_ns, stream, generation, facts):
             try:
                 parsed = parse_plain(frame)
                 if parsed is None:
@@ -86,70 +148,16 @@ class MarketDecoder:
                 books.tally.frames += 1
                 for each in elements:
                     self._apply(each, ts_ns, stream, generation, facts)
+        return self._verdicts(ts_ns, facts)
+
+    def _verdicts(self, ts_ns: int, facts: list[Fact]) -> list[Fact] | None:
+        """Judge the doubts that are due; returns ``facts`` with the verdicts, ``None`` if there are none."""
+        books = self._books
         if books.doubted and ts_ns >= books.next_deadline_ns:
             self._judge_doubts(ts_ns)
         if books.alarms:
             facts.extend(books.take_alarms())
         return facts or None
-
-    def _ingest_pair(self, frame: bytes, ts_ns: int, link: int) -> bool:
-        """Apply a frame of one change and its mirror image; False, with nothing changed, for any other."""
-        if ts_ns >= self._next_check_ns:
-            return False
-        try:
-            message = decode_changes(frame)
-            first, second = message.price_changes
-            book = self._by_token[first.asset_id]
-            mirror = book.mirror
-            size = first.size
-            if second.asset_id != mirror.token_id or second.size != size:
-                return False
-            qty_e6 = QUANTITIES.get(size)
-            if qty_e6 is None:
-                qty_e6 = quantity_of(size)
-            px_e6 = PRICES[first.price]
-            mirror_px_e6 = PRICES[second.price]
-            bid_px_e6 = BESTS[first.best_bid]  # type: ignore[index] # None is a KeyError
-            ask_px_e6 = BESTS[first.best_ask]  # type: ignore[index]
-            mirror_bid_px_e6 = BESTS[second.best_bid]  # type: ignore[index]
-            mirror_ask_px_e6 = BESTS[second.best_ask]  # type: ignore[index]
-        except (KeyError, ValueError, WireError, *MALFORMED):
-            return False
-        if first.side == "BUY" and second.side == "SELL":
-            return self._books.apply_pair(
-                book,
-                mirror,
-                px_e6,
-                mirror_px_e6,
-                qty_e6,
-                message.timestamp,
-                ts_ns,
-                link,
-                bid_px_e6,
-                ask_px_e6,
-                mirror_bid_px_e6,
-                mirror_ask_px_e6,
-                first.hash,
-                second.hash,
-            )
-        if first.side == "SELL" and second.side == "BUY":
-            return self._books.apply_pair(
-                mirror,
-                book,
-                mirror_px_e6,
-                px_e6,
-                qty_e6,
-                message.timestamp,
-                ts_ns,
-                link,
-                mirror_bid_px_e6,
-                mirror_ask_px_e6,
-                bid_px_e6,
-                ask_px_e6,
-                second.hash,
-                first.hash,
-            )
-        return False
 
     def _ingest_book(self, frame: bytes, ts_ns: int, stream: int, generation: int, facts: list[Fact]) -> bool:
         """Apply a frame of one usual ``book``; False, with nothing changed, for any other."""
