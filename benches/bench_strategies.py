@@ -27,6 +27,7 @@ class BenchView:
     def __init__(self, markets: dict[str, Market], events: dict[str, MarketEvent], books: Books) -> None:
         self.markets, self.events, self._books = markets, events, books
         self.seq, self.ts_ns = 1, NOW_NS
+        self.account_revision = 0
 
     def book(self, token_id: str) -> Book | None:
         return self._books.get(token_id)

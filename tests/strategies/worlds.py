@@ -61,6 +61,7 @@ class FakeView:
     seq: int = 1
     ts_ns: int = NOW_NS
     unaccepted: set[str] = field(default_factory=set)
+    asked: int = 0
 
     def book(self, token_id: str) -> FakeBook | None:
         return self.books.get(token_id)
@@ -77,6 +78,12 @@ class FakeView:
     def heard_ts_ns(self, token_id: str) -> int:
         book = self.books.get(token_id)
         return 0 if book is None else max(book.recv_ts_ns, self.heard_ns)
+
+    @property
+    def account_revision(self) -> int:
+        """Another number each time: tests change positions and orders as they like."""
+        self.asked += 1
+        return self.asked
 
     def position_e6(self, token_id: str) -> int:
         return self.positions.get(token_id, 0)

@@ -221,6 +221,8 @@ class Orders:
         self._open_by_token: dict[str, dict[str, Order]] = {}
         self.surprises: dict[str, int] = {}
         """How often each surprising transition was seen."""
+        self.revision = 0
+        """Another number whenever an order was added, moved, filled or removed."""
 
     def __len__(self) -> int:
         return len(self._orders)
@@ -269,6 +271,7 @@ class Orders:
         if key in self._orders:
             raise ValueError(f"order {key} exists already")
         order = Order(intent=intent, created_ts_ns=ts_ns, changed_ts_ns=ts_ns)
+        self.revision += 1
         self._orders[key] = self._open[key] = order
         self._open_by_token.setdefault(intent.token_id, {})[key] = order
         return order
@@ -281,6 +284,7 @@ class Orders:
             order.note = surprise
         order.state = state
         order.changed_ts_ns = ts_ns
+        self.revision += 1
         if state in TERMINAL:
             self._close(order)
 
@@ -297,6 +301,7 @@ class Orders:
 
     def discard(self, order: Order) -> None:
         """Remove an order that was added but will not be sent after all."""
+        self.revision += 1
         self._close(order)
         del self._orders[order.client_order_id]
 

@@ -61,6 +61,8 @@ class Portfolio:
         self._incoming: dict[tuple[str, str], int] = {}
         """Unconfirmed purchases by (strategy, token)."""
         self._cash_e6 = 0
+        self.revision = 0
+        """Another number whenever a balance or an unconfirmed purchase changed."""
 
     # --- entries ---------------------------------------------------------------------------------
 
@@ -74,6 +76,7 @@ class Portfolio:
             sums[posting.commodity] = sums.get(posting.commodity, 0) + posting.amount_e6
         if any(sums.values()):
             raise ValueError(f"unbalanced entry: {sums}")
+        self.revision += 1
         for posting in postings:
             key = (posting.account, posting.commodity)
             self._balances[key] = self._balances.get(key, 0) + posting.amount_e6
@@ -130,6 +133,7 @@ class Portfolio:
     def _count_incoming(self, strategy: str, token_id: str, qty_e6: int) -> None:
         key = (strategy, token_id)
         self._incoming[key] = self._incoming.get(key, 0) + qty_e6
+        self.revision += 1
 
     # --- questions -------------------------------------------------------------------------------
 

@@ -148,6 +148,11 @@ class View(Protocol):
         """Whether the event's resolution texts are the ones that were first seen or acknowledged."""
         ...
 
+    @property
+    def account_revision(self) -> int:
+        """Another number whenever orders or shares may have changed: what spares asking for each of them."""
+        ...
+
     def position_e6(self, token_id: str, /) -> int:
         """Return the deciding strategy's shares in millionths, matched trades included."""
         ...

@@ -54,6 +54,11 @@ class StrategyView:
         """Whether the event's resolution texts are the ones that were first seen or acknowledged."""
         return self._universe.rules_accepted(event_id)
 
+    @property
+    def account_revision(self) -> int:
+        """Another number whenever orders or shares may have changed: what spares asking for each of them."""
+        return self._orders.revision + self._portfolio.revision
+
     def position_e6(self, token_id: str) -> int:
         """Return the deciding strategy's shares in millionths, matched trades included."""
         return self._portfolio.position_e6(self._strategy, token_id)

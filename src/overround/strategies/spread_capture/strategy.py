@@ -90,7 +90,10 @@ class SpreadCapture:
         if yes is None or no is None:
             state.mark = None
             return state.tell(_Wish(Reason.NOT_TRACKED), None, due=False)
-        yes_orders, no_orders = view.own_orders(yes_id), view.own_orders(no_id)
+        if (revision := view.account_revision) != state.account_revision:
+            state.account_revision = revision
+            state.account = _Account.of(view, yes_id, no_id)
+        account = state.account
         bid_px, ask_px = yes.best_bid_px_e6, yes.best_ask_px_e6
         mark = (
             bid_px,
@@ -100,34 +103,24 @@ class SpreadCapture:
             yes.live,
             no.live,
             yes.generation,
-            view.position_e6(yes_id),
-            view.position_e6(no_id),
-            view.settled_e6(yes_id),
-            view.settled_e6(no_id),
+            account.holding,
             view.market(scope),
-            [(order.client_order_id, order.remaining_qty_e6) for order in yes_orders] if yes_orders else None,
-            [(order.client_order_id, order.remaining_qty_e6) for order in no_orders] if no_orders else None,
+            account.orders,
             # Below a touch that is dust or ours, deeper levels matter too.
             yes.recv_ts_ns if state.deep else 0,
         )
         due = view.ts_ns >= state.recheck_ts_ns
         if mark == state.mark and not due:
             return None
-        wish = self._wish(view, state, yes, no, (yes_orders, no_orders))
-        if mark[-3:-1] != state.orders:
+        wish = self._wish(view, state, yes, no)
+        if account.orders != state.orders:
             due = True  # execution must compare wishes with reality again
-        state.mark, state.orders = (*mark[:-1], yes.recv_ts_ns if state.deep else 0), mark[-3:-1]
-        state.recheck_ts_ns = _recheck_ts_ns(wish, (*yes_orders, *no_orders), view.ts_ns, state.params)
+        state.mark, state.orders = (*mark[:-1], yes.recv_ts_ns if state.deep else 0), account.orders
+        resting = (*account.yes_orders, *account.no_orders)
+        state.recheck_ts_ns = _recheck_ts_ns(wish, resting, view.ts_ns, state.params)
         return state.tell(wish, view.market(scope), due=due)
 
-    def _wish(
-        self,
-        view: View,
-        state: "_State",
-        yes: BookView,
-        no: BookView,
-        own: tuple[Sequence[OwnOrder], Sequence[OwnOrder]],
-    ) -> "_Wish":
+    def _wish(self, view: View, state: "_State", yes: BookView, no: BookView) -> "_Wish":
         """Return the quotes, or the first reason against them."""
         market, params, now = view.market(state.condition_id), state.params, view.ts_ns
         if market is None:
@@ -154,24 +147,19 @@ class SpreadCapture:
             end_ts_ns = min(end_ts_ns, quiet_ts_ns)
         if yes.best_bid_px_e6 >= yes.best_ask_px_e6:
             return _Wish(Reason.CROSSED)
-        wish = self._priced(view, state, market, yes, own).until(end_ts_ns)
+        wish = self._priced(view, state, market, yes).until(end_ts_ns)
         if no.live:
             return wish
         # An order needs a true book of its own token, whatever the other one says.
         kept = tuple(quote for quote in wish.quotes if quote.token_id == market.yes.token_id)
         return wish._replace(quotes=kept)
 
-    def _priced(
-        self,
-        view: View,
-        state: "_State",
-        market: Market,
-        yes: BookView,
-        own: tuple[Sequence[OwnOrder], Sequence[OwnOrder]],
-    ) -> "_Wish":
+    def _priced(self, view: View, state: "_State", market: Market, yes: BookView) -> "_Wish":
         """Return the quotes on a book that is known to be true, or why its prices forbid them."""
-        params, now = state.params, view.ts_ns
-        own_bids, own_asks = own_quantities(*own) if self._own_in_books else (NO_ORDERS, NO_ORDERS)
+        params, account, now = state.params, state.account, view.ts_ns
+        own_bids, own_asks = NO_ORDERS, NO_ORDERS
+        if self._own_in_books:
+            own_bids, own_asks = own_quantities(account.yes_orders, account.no_orders)
         bid, ask = clean_best(yes, Side.BUY, own_bids), clean_best(yes, Side.SELL, own_asks)
         bid_px, ask_px = bid.px_e6 if bid else None, ask.px_e6 if ask else None
         state.deep = bid_px != yes.best_bid_px_e6 or ask_px != yes.best_ask_px_e6
@@ -192,14 +180,7 @@ class SpreadCapture:
         if now < state.cool_ts_ns:
             return _Wish(Reason.MID_JUMP, expires_ts_ns=state.cool_ts_ns)
         touch = Touch(yes.best_bid_px_e6, yes.best_ask_px_e6, bid_px, ask_px)
-        yes_id, no_id = market.token_ids()
-        holding = Holding(
-            view.position_e6(yes_id),
-            view.position_e6(no_id),
-            view.settled_e6(yes_id),
-            view.settled_e6(no_id),
-        )
-        wanted = quotes(market, fair, touch, holding, params)
+        wanted = quotes(market, fair, touch, account.holding, params)
         return _Wish(Reason.QUOTING if wanted else Reason.GUARDED, wanted, expires)
 
 
@@ -215,12 +196,37 @@ class _Wish(NamedTuple):
         return self if self.expires_ts_ns <= ts_ns else self._replace(expires_ts_ns=ts_ns)
 
 
+class _Account(NamedTuple):
+    """What we hold of one market and what of ours rests there; read again when the account has changed."""
+
+    holding: Holding
+    yes_orders: Sequence[OwnOrder] = ()
+    no_orders: Sequence[OwnOrder] = ()
+    orders: tuple[tuple[tuple[str, int], ...], ...] = ()
+    """What of the orders matters: id and remaining size."""
+
+    @classmethod
+    def of(cls, view: View, yes_id: str, no_id: str) -> "_Account":
+        """Read the account."""
+        holding = Holding(
+            view.position_e6(yes_id),
+            view.position_e6(no_id),
+            view.settled_e6(yes_id),
+            view.settled_e6(no_id),
+        )
+        yes, no = view.own_orders(yes_id), view.own_orders(no_id)
+        orders = tuple(
+            tuple((order.client_order_id, order.remaining_qty_e6) for order in own) for own in (yes, no)
+        )
+        return cls(holding, yes, no, orders)
+
+
 class _State:
     """What is remembered of one market between two calls."""
 
     __slots__ = (
-        "_churn", "_churn_tick_e6", "_last", "condition_id", "cool_ts_ns", "deep", "last_mid",
-        "last_mid_ts_ns", "mark", "orders", "params", "recheck_ts_ns", "tokens", "window",
+        "_churn", "_churn_tick_e6", "_last", "account", "account_revision", "condition_id", "cool_ts_ns",
+        "deep", "last_mid", "last_mid_ts_ns", "mark", "orders", "params", "recheck_ts_ns", "tokens", "window",
     )  # fmt: skip
 
     def __init__(self, condition_id: str, tokens: tuple[str, str], params: SpreadParams) -> None:
@@ -228,6 +234,9 @@ class _State:
         self.tokens = tokens
         self.params = params
         self.mark: tuple[object, ...] | None = None
+        self.account = _Account(Holding(0, 0, 0, 0))
+        self.account_revision = -1
+        """The revision at which ``account`` was read."""
         self.orders: tuple[object, ...] = ()
         self.recheck_ts_ns = FOREVER_NS
         self.deep = False
