@@ -107,6 +107,8 @@ class _PriceTexts(dict[int, bytes]):
 
 
 _PRICE_TEXTS: Final = _PriceTexts()
+_CENT_TEXTS: Final = tuple((b".%02d" % cents).rstrip(b"0") + b'"' for cents in range(100))
+"""The end of a level whose quantity has two decimals; never used for none."""
 
 
 def level_text(px_e6: int, qty_e6: int) -> bytes:
@@ -114,6 +116,8 @@ def level_text(px_e6: int, qty_e6: int) -> bytes:
     frac = qty_e6 % E6
     if not frac:
         return b'%b%d"' % (_PRICE_TEXTS[px_e6], qty_e6 // E6)
+    if not frac % 10_000:
+        return b"%b%d%b" % (_PRICE_TEXTS[px_e6], qty_e6 // E6, _CENT_TEXTS[frac // 10_000])
     return (b"%b%d.%06d" % (_PRICE_TEXTS[px_e6], qty_e6 // E6, frac)).rstrip(b"0") + b'"'
 
 

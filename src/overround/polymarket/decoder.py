@@ -131,23 +131,24 @@ class MarketDecoder:
         books = self._books
         facts: list[Fact] = []
         elements: list[Parsed] | None = None
-        if not self._ingest_book(frame, ts_ns, stream, generation, facts):
-            try:
-                parsed = parse_plain(frame)
-                if parsed is None:
-                    elements = parse_frame(frame, self._by_token)
-            except WireError as error:
-                books.tally.rejected += 1
-                return [FrameRejected(stream, error.reason, error.detail)]
-            if parsed is not None:
-                books.tally.frames += 1
-                self._apply(parsed, ts_ns, stream, generation, facts)
-            elif elements is None:
-                books.tally.ignored += 1
-            else:
-                books.tally.frames += 1
-                for each in elements:
-                    self._apply(each, ts_ns, stream, generation, facts)
+        try:
+            parsed = parse_plain(frame)
+            if parsed is None:
+                if self._ingest_book(frame, ts_ns, stream, generation, facts):
+                    return self._verdicts(ts_ns, facts)
+                elements = parse_frame(frame, self._by_token)
+        except WireError as error:
+            books.tally.rejected += 1
+            return [FrameRejected(stream, error.reason, error.detail)]
+        if parsed is not None:
+            books.tally.frames += 1
+            self._apply(parsed, ts_ns, stream, generation, facts)
+        elif elements is None:
+            books.tally.ignored += 1
+        else:
+            books.tally.frames += 1
+            for each in elements:
+                self._apply(each, ts_ns, stream, generation, facts)
         return self._verdicts(ts_ns, facts)
 
     def _verdicts(self, ts_ns: int, facts: list[Fact]) -> list[Fact] | None:
@@ -160,7 +161,10 @@ class MarketDecoder:
         return facts or None
 
     def _ingest_book(self, frame: bytes, ts_ns: int, stream: int, generation: int, facts: list[Fact]) -> bool:
-        """Apply a frame of one usual ``book``; False, with nothing changed, for any other."""
+        """Apply a frame of one usual ``book``; False, with nothing changed, for any other.
+
+        Raises ``WireError``, with nothing changed.
+        """
         cut = cut_book(frame) if frame[:1] == b"{" else None
         if cut is None:
             return False
@@ -182,10 +186,7 @@ class MarketDecoder:
             self._level_texts.confirmed(book)
             self._check_snapshot(book, head, bids_text, asks_text, ts_ns)
             return True
-        try:
-            parts = read_levels(cut)
-        except WireError:
-            return False
+        parts = read_levels(cut)
         if parts is None:
             return False
         books.tally.frames += 1
@@ -195,16 +196,16 @@ class MarketDecoder:
     # --- applying: cannot fail ----------------------------------------------------------------------
 
     def _apply(self, parsed: Parsed, ts_ns: int, stream: int, generation: int, facts: list[Fact]) -> None:
-        if isinstance(parsed, tuple):
+        if isinstance(parsed, TradePrinted):
+            self._apply_trade(parsed, ts_ns, facts)
+        elif isinstance(parsed, Best):
+            self._apply_best(parsed, ts_ns)
+        elif isinstance(parsed, tuple):
             self._apply_book(parsed, ts_ns, stream, generation, facts)
         elif isinstance(parsed, Changes):
             self._books.tally.unknown_tokens += parsed.unknown
             self._close_batches(parsed, ts_ns)
             self._books.apply_changes(parsed.changes, parsed.ts_ms, ts_ns, link_of(stream, generation))
-        elif isinstance(parsed, TradePrinted):
-            self._apply_trade(parsed, ts_ns, facts)
-        elif isinstance(parsed, Best):
-            self._apply_best(parsed, ts_ns)
         elif isinstance(parsed, TickSizeChanged):
             self._apply_tick(parsed, ts_ns, facts)
         elif parsed is not None:

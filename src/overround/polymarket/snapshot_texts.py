@@ -55,15 +55,15 @@ class SnapshotTexts:
         return (
             texts is not None
             and texts.snapshot_seq == book.snapshot_seq
-            and bids_text == _side_text(texts.bids, book.bids, book.bid_ts_ms, descending=False)
-            and asks_text == _side_text(texts.asks, book.asks, book.ask_ts_ms, descending=True)
+            and _says(bids_text, texts.bids, book.bids, book.bid_ts_ms, descending=False)
+            and _says(asks_text, texts.asks, book.asks, book.ask_ts_ms, descending=True)
         )
 
 
-def _side_text(
-    texts: dict[int, bytes], side: dict[int, int], changed: Iterable[int], *, descending: bool
-) -> bytes:
-    """Return the side's JSON array, having brought its levels' texts up to date."""
+def _says(
+    text: bytes, texts: dict[int, bytes], side: dict[int, int], changed: Iterable[int], *, descending: bool
+) -> bool:
+    """Return whether ``text`` is the side's JSON array, having brought its levels' texts up to date."""
     known = len(texts)
     for px_e6 in changed:
         qty_e6 = side.get(px_e6)
@@ -76,4 +76,6 @@ def _side_text(
         ordered = sorted(texts.items(), reverse=descending)
         texts.clear()
         texts.update(ordered)
-    return b"[{%b}]" % b"},{".join(texts.values()) if texts else NO_LEVELS
+    if not texts:
+        return text == NO_LEVELS
+    return text[2:-2] == b"},{".join(texts.values()) and text[:2] == b"[{" and text[-2:] == b"}]"
