@@ -30,10 +30,12 @@ class EngineDouble:
         self.books = Books()
         self.decisions: list[list[Command]] = []
         self.rare: dict[bytes, list[Fact]] = {}
+        self.touches: dict[bytes, tuple[str, ...]] = {}
         self._diary = diary
 
     def ingest(self, frame: bytes, ts_ns: int, stream: int, generation: int) -> list[Fact] | None:
         self._diary.entries.append(("frame", frame, ts_ns))
+        self.books.touched.update(dict.fromkeys(self.touches.get(frame, ())))
         return self.rare.get(frame)
 
     def on_fact(self, fact: Fact, ts_ns: int) -> None:
@@ -50,6 +52,8 @@ class VenueDouble:
     def __init__(self, diary: Diary) -> None:
         self.news: list[tuple[int, Fact]] = []
         self.watching: tuple[str, ...] = ()
+        self.on_observe: list[tuple[int, Fact]] = []
+        """News that follow from what is observed."""
         self._diary = diary
 
     def take_over(self, account: AccountState) -> list[Fact]:
@@ -69,6 +73,7 @@ class VenueDouble:
 
     def observe(self, touched: Sequence[str], trades: Sequence[TradePrinted], now_ns: int) -> None:
         self._diary.entries.append(("observe", tuple(touched), tuple(trades)))
+        self.news += self.on_observe
 
     def next_due_ns(self) -> int | None:
         return min((ns for ns, _ in self.news), default=None)

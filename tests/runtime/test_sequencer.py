@@ -96,6 +96,26 @@ def test_the_venue_sees_the_books_it_watches_and_their_trades() -> None:
     assert not it.log.journaled, "what a frame carries is on the tape within it"
 
 
+def test_the_venue_sees_what_each_frame_touched_and_the_engine_what_all_did() -> None:
+    it = bench()
+    it.venue.watching = ("a", "b")
+    it.engine.touches = {b"1": ("x", "b"), b"2": ("y",), b"3": ("b", "a", "x")}
+    it.sequencer.step([frame(5, b"1"), frame(5, b"2"), frame(6, b"3")], 6)
+    assert [entry[1] for entry in it.diary.entries if entry[0] == "observe"] == [("b",), ("b", "a")]
+    assert list(it.engine.books.touched) == ["x", "b", "y", "a"]
+
+
+def test_news_that_follow_from_a_frame_come_before_the_next_one() -> None:
+    it = bench()
+    it.venue.watching = ("a",)
+    it.engine.touches = {b"1": ("a",)}
+    filled = StreamDown(3, 2, "stands for a fill")
+    it.venue.on_observe = [(6, filled)]
+    it.sequencer.step([frame(5, b"1"), frame(6, b"2")], 6)
+    order = [entry[1] for entry in it.diary.entries if entry[0] in ("frame", "fact")]
+    assert order == [b"1", filled, b"2"]
+
+
 def test_a_recovery_learns_what_it_must_from_frames_too() -> None:
     it = bench(next_seq=7)
     tick, resolved = TickSizeChanged("t", 1_000, 1), MarketResolved("m", "t")

@@ -52,7 +52,11 @@ class Venue(Protocol):
         ...
 
     def next_due_ns(self) -> int | None:
-        """Return when :meth:`advance` will next have something to say, ``None`` for not by itself."""
+        """Return when :meth:`advance` will next have something to say, ``None`` for not by itself.
+
+        Within a batch it is asked again only after ``advance`` and ``observe``; what becomes known otherwise
+        is asked for at the border.
+        """
         ...
 
 

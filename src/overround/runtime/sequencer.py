@@ -41,6 +41,7 @@ from overround.storage.tape_notes import fact_note
 
 BORDER_PAYLOAD = b""
 NEVER_NS = 1 << 63
+"""Later than any time."""
 
 NOTED = (RunStarted, RunEnded, MarketListed, EventListed, StreamUp, StreamDown, SubscriptionChanged)
 """Facts that are also noted on the tape, so that a tape alone can be replayed and backtested."""
@@ -104,7 +105,7 @@ class Sequencer:
         Raises whatever the journal or the tape raises; nothing was released then.
         """
         step = Step(0, 0, 0, [], [])
-        # Between two calls only the border speaks to the venue, so what is due is asked once.
+        # Asked again whenever the venue was told something, not for each frame.
         self._due_ns = self._next_due_ns()
         for item in inputs:
             if isinstance(item, FrameIn):
@@ -118,10 +119,12 @@ class Sequencer:
 
     def _frame(self, item: FrameIn, step: Step) -> None:
         wall_ns = item.recv_wall_ns
-        if self._due_ns <= wall_ns or self._due_ns <= self._ts_ns:
-            self._news(wall_ns, step)
-        self._ts_ns = max(self._ts_ns, wall_ns)
         ts_ns = self._ts_ns
+        if self._due_ns <= wall_ns or self._due_ns <= ts_ns:
+            self._news(wall_ns, step)
+            ts_ns = self._ts_ns
+        if wall_ns > ts_ns:
+            self._ts_ns = ts_ns = wall_ns
         seq = self._next_seq
         self._next_seq = seq + 1
         stream, generation, payload = item.stream, item.generation, item.payload
