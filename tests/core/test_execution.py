@@ -604,3 +604,24 @@ def test_unwinding_waits_for_shares_that_are_not_confirmed() -> None:
         driver.fact(ev.SettlementChanged(trade, Settlement.CONFIRMED))
     repairs = submitted(driver.after(RETRY_NS))
     assert [(order.token_id, order.side) for order in repairs] == [("a-yes", Side.SELL), ("b-yes", Side.SELL)]
+
+
+def test_a_budget_order_is_done_when_its_budget_is_spent() -> None:
+    basket = gt5_basket()
+    legs_with_budgets = tuple(
+        msgspec.structs.replace(leg, budget_usd_e6=leg.limit_px_e6 * leg.qty_e6 // E6 - 40_000)
+        for leg in basket.legs
+    )
+    driver, _, orders = begin(msgspec.structs.replace(basket, legs=legs_with_budgets))
+    assert [order.budget_usd_e6 for order in orders] == [leg.budget_usd_e6 for leg in legs_with_budgets]
+    reserved = driver.engine.exposure.reserved_usd_e6()
+    assert reserved < sum(order.px_e6 * order.qty_e6 // E6 for order in orders) + 5 * E6
+    for number, order in enumerate(orders):
+        assert order.budget_usd_e6 is not None
+        # A worse price than planned: fewer shares than wanted, and yet the order is done.
+        shares = order.budget_usd_e6 * E6 // order.px_e6
+        spent = order.px_e6 * shares // E6
+        name = f"w{number}"
+        driver.fact(ev.Filled(name, order.client_order_id, order.px_e6, shares, spent, 0, ev.Liquidity.TAKER))
+    assert not driver.engine.orders.open_orders()
+    assert driver.decide() == [MoveBasket("gt5", BasketState.COMPLETE, 0)]

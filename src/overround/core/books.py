@@ -11,10 +11,10 @@ from typing import Final, Protocol, TypeAlias
 import msgspec
 
 from overround.core.book import NO_ASK_PX_E6, NO_BID_PX_E6, NO_LINK, Book, BookState
-from overround.core.events import BookSuspect
+from overround.core.court import Court
 from overround.core.market import Market
 from overround.core.units import E6
-from overround.core.witnesses import HEALING_BATCHES, MANY_BATCHES, MAX_LATE_MS, BookCounters, Doubt, Witness
+from overround.core.witnesses import MAX_LATE_MS, BookCounters
 
 __all__ = ["NO_ASK_PX_E6", "NO_BID_PX_E6", "Book", "BookCounters", "BookState", "Books", "Change", "link_of"]
 
@@ -43,24 +43,15 @@ def link_of(stream: int, generation: int) -> int:
     return generation << 16 | stream
 
 
-class Books:
+class Books(Court):
     """The books of all tracked markets."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.by_token: dict[str, Book] = {}
         """For the decoder's hot path; read-only elsewhere."""
-        self.touched: dict[str, None] = {}
-        """Tokens whose levels or state changed since :meth:`clear_touched`, in order."""
-        self.tally = BookCounters()
-        """What :attr:`counters` shows, without the frames of :meth:`apply_pair`."""
         self._pairs = 0
         """Frames applied by :meth:`apply_pair` with nothing special, not yet in the tally."""
-        self.alarms: list[BookSuspect] = []
-        """Verdicts not yet collected by :meth:`take_alarms`."""
-        self.doubted: dict[str, Book] = {}
-        """Books with an open doubt."""
-        self.next_deadline_ns = 0
-        """Earliest deadline of an open doubt; meaningless while ``doubted`` is empty."""
         self._markets: dict[str, Market] = {}
         self._tokens: dict[int, dict[str, None]] = {}
         """Tokens of each stream."""
@@ -134,11 +125,6 @@ class Books:
         """Begin a new batch."""
         self.touched.clear()
 
-    def take_alarms(self) -> list[BookSuspect]:
-        """Return the verdicts since the last call."""
-        alarms, self.alarms = self.alarms, []
-        return alarms
-
     # --- streams ----------------------------------------------------------------------------------
 
     def stream_up(self, stream: int, generation: int, token_ids: Sequence[str], ts_ns: int) -> None:
@@ -156,7 +142,7 @@ class Books:
             return
         for token_id in self._tokens.get(stream, {}):
             book = self.by_token[token_id]
-            self._forget_doubt(book)
+            self.forget_doubt(book)
             book.state = BookState.STALE
             book.link = NO_LINK
             self.touched[token_id] = None
@@ -187,7 +173,7 @@ class Books:
 
     def _drop(self, book: Book, state: BookState) -> None:
         """Forget the levels of a book and put it in a state in which no change applies."""
-        self._forget_doubt(book)
+        self.forget_doubt(book)
         book.clear()
         book.state = state
         book.link = NO_LINK
@@ -245,10 +231,10 @@ class Books:
             book.clear()
             return False
         if book.doubt is not None:
-            self._settle(book)
+            self.settle(book)
         book.state = BookState.LIVE
         book.link = generation << 16 | stream
-        self._judge_pair(book, exchange_ts_ms, ts_ns)
+        self.judge_pair(book, exchange_ts_ms, ts_ns)
         return True
 
     def confirm_snapshot(
@@ -271,9 +257,9 @@ class Books:
         book.last_hash = hash_text
         self.touched[book.token_id] = None
         if book.doubt is not None:
-            self._settle(book)
+            self.settle(book)
         book.state = BookState.LIVE
-        self._judge_pair(book, exchange_ts_ms, ts_ns)
+        self.judge_pair(book, exchange_ts_ms, ts_ns)
         return True
 
     def apply_pair(  # noqa: PLR0913, PLR0917 - the hot path: no object and no call per level
@@ -345,7 +331,7 @@ class Books:
             self.tally.batches += 2
             self.judge_top(bid_book, bid_claim_bid_px_e6, bid_claim_ask_px_e6, exchange_ts_ms, ts_ns)
             self.judge_top(ask_book, ask_claim_bid_px_e6, ask_claim_ask_px_e6, exchange_ts_ms, ts_ns)
-            self._judge_pair(ask_book, exchange_ts_ms, ts_ns)
+            self.judge_pair(ask_book, exchange_ts_ms, ts_ns)
         return True
 
     def apply_changes(  # noqa: C901, PLR0912 - hot path: a call per level would double its cost
@@ -396,7 +382,7 @@ class Books:
             if claimed_bid_px_e6 != NO_CLAIM:
                 self.judge_top(book, claimed_bid_px_e6, claimed_ask_px_e6, exchange_ts_ms, ts_ns)
         if changes:
-            self._judge_pair(changes[-1][0], exchange_ts_ms, ts_ns)
+            self.judge_pair(changes[-1][0], exchange_ts_ms, ts_ns)
 
     def _hold(self, change: Change, exchange_ts_ms: int, link: int) -> None:
         """Keep a change for a book that waits for its snapshot; count one from a wrong connection."""
@@ -446,111 +432,6 @@ class Books:
             self._drop(each, BookState.SYNCING if connected else each.state)
             self.tally.resync("tick_size")
         return True
-
-    # --- witnesses --------------------------------------------------------------------------------
-
-    def judge_top(self, book: Book, bid_px_e6: int, ask_px_e6: int, ts_ms: int, ts_ns: int) -> None:
-        """Compare the best prices a change carries with the book's own."""
-        counters = self.tally
-        counters.top_checked += 1
-        if book.best_bid_px_e6 == bid_px_e6 and book.best_ask_px_e6 == ask_px_e6:
-            if book.doubt is not None:
-                self.agree(book, "top", ts_ms)
-            return
-        counters.top_mismatch += 1
-        own = f"{book.best_bid_px_e6}/{book.best_ask_px_e6}"
-        self.contradict(book, "top", ts_ms, ts_ns, f"own top {own}, venue says {bid_px_e6}/{ask_px_e6}")
-
-    def _judge_pair(self, book: Book, exchange_ts_ms: int, ts_ns: int) -> None:
-        """Compare a book with its mirror and with itself. Both must be as of the same venue time."""
-        bid_px_e6 = book.best_bid_px_e6
-        ask_px_e6 = book.best_ask_px_e6
-        if bid_px_e6 >= ask_px_e6 and book.link != NO_LINK:
-            self.contradict(book, "crossed", exchange_ts_ms, ts_ns, f"bid {bid_px_e6}, ask {ask_px_e6}")
-        elif book.doubt is not None:
-            self.agree(book, "crossed", exchange_ts_ms)
-        other = book.mirror
-        if other.exchange_ts_ms != exchange_ts_ms or other.link != book.link or book.link == NO_LINK:
-            return
-        counters = self.tally
-        counters.mirror_checked += 1
-        if (
-            other.best_ask_px_e6 != E6 - bid_px_e6
-            or other.best_bid_px_e6 != E6 - ask_px_e6
-            or len(other.asks) != len(book.bids)
-            or len(other.bids) != len(book.asks)
-        ):
-            counters.mirror_mismatch += 1
-            detail = f"{bid_px_e6}/{ask_px_e6} against {other.best_bid_px_e6}/{other.best_ask_px_e6}"
-            self.contradict(book, "mirror", exchange_ts_ms, ts_ns, detail)
-            self.contradict(other, "mirror", exchange_ts_ms, ts_ns, detail)
-        elif book.doubt is not None or other.doubt is not None:
-            self.agree(book, "mirror", exchange_ts_ms)
-            self.agree(other, "mirror", exchange_ts_ms)
-
-    def contradict(self, book: Book, witness: Witness, ts_ms: int, ts_ns: int, detail: str) -> None:
-        """Take a witness's word against a book: open a doubt, or let an open one grow into a verdict."""
-        doubt = book.doubt
-        if doubt is None:
-            doubt = book.doubt = Doubt(witness, ts_ms, ts_ns, detail)
-            book.audit = True
-            if not self.doubted or doubt.deadline_ns < self.next_deadline_ns:
-                self.next_deadline_ns = doubt.deadline_ns
-            self.doubted[book.token_id] = book
-            self.tally.doubts += 1
-            return
-        if ts_ms != doubt.last_ts_ms:
-            doubt.batches += 1
-            doubt.last_ts_ms = ts_ms
-        doubt.agreeing = 0
-        if ts_ns >= doubt.deadline_ns or doubt.batches >= MANY_BATCHES:
-            self._condemn(book, doubt)
-
-    def agree(self, book: Book, witness: Witness, ts_ms: int) -> None:
-        """Take a witness's word for a book: it withdraws a doubt of its own; a hash withdraws any."""
-        doubt = book.doubt
-        if doubt is None or (witness not in {doubt.witness, "hash"}):
-            return
-        if ts_ms != doubt.last_ts_ms:
-            doubt.agreeing += 1
-            doubt.last_ts_ms = ts_ms
-        if book.state is not BookState.SUSPECT or witness == "hash" or doubt.agreeing >= HEALING_BATCHES:
-            self._settle(book)
-
-    def sweep(self, ts_ns: int) -> None:
-        """Condemn the books whose contradiction has stood for too long."""
-        deadlines = []
-        for book in list(self.doubted.values()):
-            doubt = book.doubt
-            if doubt is None or book.state is BookState.SUSPECT:
-                continue
-            if ts_ns >= doubt.deadline_ns:
-                self._condemn(book, doubt)
-            else:
-                deadlines.append(doubt.deadline_ns)
-        self.next_deadline_ns = min(deadlines, default=1 << 63)
-
-    def _condemn(self, book: Book, doubt: Doubt) -> None:
-        if book.state is not BookState.LIVE:
-            return
-        book.state = BookState.SUSPECT
-        self.touched[book.token_id] = None
-        self.tally.suspects += 1
-        self.tally.resync(doubt.witness)
-        self.alarms.append(BookSuspect(book.token_id, doubt.witness, doubt.detail))
-
-    def _forget_doubt(self, book: Book) -> None:
-        book.doubt = None
-        book.audit = False
-        self.doubted.pop(book.token_id, None)
-
-    def _settle(self, book: Book) -> None:
-        """Close a doubt in the book's favour."""
-        self._forget_doubt(book)
-        if book.state is BookState.SUSPECT:
-            book.state = BookState.LIVE
-            self.tally.healed += 1
-            self.touched[book.token_id] = None
 
     # --- digest -----------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import msgspec
 from overround.core.baskets import BasketState
 from overround.core.events import Side
 from overround.core.strategy import Basket
+from overround.core.units import E6
 
 
 class TimeInForce(StrEnum):
@@ -48,6 +49,16 @@ class OrderIntent(msgspec.Struct, frozen=True, omit_defaults=True):
     basket_id: str | None = None
     scope: str = ""
     """The strategy's scope that wants the order: after a restart it is still known who looks after it."""
+    budget_usd_e6: int | None = None
+    """What a taking purchase may spend, whole cents; ``None`` means price times quantity.
+
+    The venue spends all of it: at better prices than planned it brings more shares (strategy-spec GT-8).
+    """
+
+    @property
+    def notional_e12(self) -> int:
+        """Return the dollars at stake without fee, in millionths of a millionth (exact)."""
+        return self.px_e6 * self.qty_e6 if self.budget_usd_e6 is None else self.budget_usd_e6 * E6
 
 
 class SubmitOrders(CommandBase, frozen=True):

@@ -250,10 +250,9 @@ class Execution:
             intents = tuple(_basket_intent(plan, leg, scope, basket) for leg in range(len(basket.legs)))
             refusal = self._first_refusal(intents, now_ns) if well_formed(basket) else Refusal.BASKET_SHAPE
             if refusal is not None:
-                self.refusals[scope[0], refusal] += 1
+                self._refused(scope[0], refusal, intents, now_ns, out)
                 self._desk(scope).settled = False
                 if refusal is Refusal.SELF_CROSS:
-                    self._make_way(intents, now_ns, out)
                     self._desk(scope).hold(now_ns + 1, now_ns)
                 continue
             self._do(PlanBasket(scope[0], scope[1], plan, basket), now_ns, out)
@@ -310,46 +309,66 @@ class Execution:
                 Notify("error", "basket_stranded", f"{run.strategy} {key} holds (in millionths) {holds}")
             )
             return
-        if self._awaits_shares(run, filled):
+        completing = run.state is not BasketState.UNWINDING and completing_is_better(
+            run.basket, filled, surplus_e6(filled), self._exposure.book, self._exposure.market_of
+        )
+        if not completing and self._awaits_shares(run, filled):
             return
         attempt = run.attempts + 1
         plan = plan_id(run.strategy, run.scope, seq, "repair", key, attempt)
-        state, intents = self._way(run, plan, filled, now_ns)
+        state, intents = self._way(run, plan, filled, now_ns, out, completing=completing)
         self._do(MoveBasket(key, state, attempt), now_ns, out)
         if intents:
             self._do(SubmitOrders(intents), now_ns, out)
 
     def _awaits_shares(self, run: BasketRun, filled: Sequence[int]) -> bool:
         """Whether a surplus that must be sold is not on chain yet: waiting is no attempt."""
-        return run.state is BasketState.UNWINDING and any(
+        return any(
             extra and self._exposure.unconfirmed_e6(run.strategy, leg.token_id)
             for leg, extra in zip(run.basket.legs, surplus_e6(filled), strict=True)
         )
 
     def _way(
-        self, run: BasketRun, plan: str, filled: Sequence[int], now_ns: int
+        self,
+        run: BasketRun,
+        plan: str,
+        filled: Sequence[int],
+        now_ns: int,
+        out: list[Command],
+        *,
+        completing: bool,
     ) -> tuple[BasketState, tuple[OrderIntent, ...]]:
         """Return the orders that put a basket right and the state that goes with them."""
         book_of, market_of = self._exposure.book, self._exposure.market_of
-        surplus = surplus_e6(filled)
-        if run.state is not BasketState.UNWINDING and completing_is_better(
-            run.basket, filled, surplus, book_of, market_of
-        ):
+        if completing:
             way = completion(run.basket, filled, book_of, market_of)
             purchases = tuple(_repair_intent(plan, run, repair) for repair in (way[0] if way else ()))
             refusal = self._first_refusal(purchases, now_ns)
             if refusal is None:
                 return BasketState.COMPLETING, purchases
-            self.refusals[run.strategy, refusal] += 1
+            self._refused(run.strategy, refusal, purchases, now_ns, out)
         sales: list[OrderIntent] = []
-        for repair in unwinding(run.basket, surplus, book_of, market_of)[0]:
+        for repair in unwinding(run.basket, surplus_e6(filled), book_of, market_of)[0]:
             intent = _repair_intent(plan, run, repair)
             refusal = review(intent, self._exposure)
             if refusal is None:
                 sales.append(intent)
             else:
-                self.refusals[run.strategy, refusal] += 1
+                self._refused(run.strategy, refusal, (intent,), now_ns, out)
         return BasketState.UNWINDING, tuple(sales)
+
+    def _refused(
+        self,
+        strategy: str,
+        refusal: Refusal,
+        intents: Sequence[OrderIntent],
+        now_ns: int,
+        out: list[Command],
+    ) -> None:
+        """Count a refusal; our own quotes make way for what would trade with them."""
+        self.refusals[strategy, refusal] += 1
+        if refusal is Refusal.SELF_CROSS:
+            self._make_way(intents, now_ns, out)
 
     # --- common ----------------------------------------------------------------------------------
 
@@ -422,6 +441,7 @@ def _basket_intent(plan: str, index: int, scope: Scope, basket: Basket) -> Order
         px_e6=leg.limit_px_e6,
         qty_e6=leg.qty_e6,
         time_in_force=TimeInForce.FOK,
+        budget_usd_e6=leg.budget_usd_e6,
         basket_id=basket.key,
         scope=scope[1],
     )

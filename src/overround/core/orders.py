@@ -57,6 +57,9 @@ class Trigger(StrEnum):
     CANCELED = "canceled"
 
 
+CENT_USD_E6: Final = 10_000
+"""Budgets are whole cents."""
+
 S = OrderState
 T = Trigger
 
@@ -293,7 +296,9 @@ class Orders:
 
         Raises :class:`IllegalTransition`, in which case nothing changes.
         """
-        whole = order.filled_qty_e6 + qty_e6 >= order.intent.qty_e6
+        whole = order.filled_qty_e6 + qty_e6 >= order.intent.qty_e6 or _budget_spent(
+            order.intent, order.filled_usd_e6 + usd_e6
+        )
         self.move(order, Trigger.FILLED if whole else Trigger.PART_FILLED, ts_ns)
         order.filled_qty_e6 += qty_e6
         order.filled_usd_e6 += usd_e6
@@ -313,3 +318,8 @@ class Orders:
         del group[key]
         if not group:
             del self._open_by_token[order.token_id]
+
+
+def _budget_spent(intent: OrderIntent, usd_e6: int) -> bool:
+    """Whether ``usd_e6`` is a budget order's whole budget, but for less than the cent it is counted in."""
+    return intent.budget_usd_e6 is not None and usd_e6 + CENT_USD_E6 > intent.budget_usd_e6

@@ -124,9 +124,9 @@ class Exposure(Protocol):
 def order_cost_usd_e6(intent: OrderIntent, market: Market) -> int:
     """Return the dollars to set aside for a purchase, in millionths; 0 for a sale.
 
-    That is the notional and the fee at the limit price, both rounded up (the venue reserves the fee for
-    post-only purchases as well). A taking order that is improved on gets more shares for its dollars and
-    may pay a little more fee: at most the fee rate times the improvement.
+    That is the notional (or the budget) and the fee at its average price, both rounded up (the venue
+    reserves the fee for post-only purchases as well). A taking order that is improved on gets more shares
+    for its dollars and may pay a little more fee: at most the fee rate times the improvement.
 
     Raises ``ValueError`` if the market's fee is unknown.
     """
@@ -134,7 +134,7 @@ def order_cost_usd_e6(intent: OrderIntent, market: Market) -> int:
         return 0
     if market.fee is None:
         raise ValueError(f"fee of {market.condition_id} is unknown")
-    usd_e6 = notional_up_e6(intent.px_e6, intent.qty_e6)
+    usd_e6 = -(-intent.notional_e12 // E6)
     return usd_e6 + taker_fee_bound_usd_e6(market.fee, intent.qty_e6, min(usd_e6, intent.qty_e6))
 
 
@@ -173,7 +173,9 @@ def _size(intent: OrderIntent, market: Market, _state: Exposure) -> Refusal | No
         return None if intent.qty_e6 >= market.min_size_e6 else Refusal.SIZE
     if intent.side is Side.SELL:
         return None
-    usd_e12 = intent.px_e6 * intent.qty_e6
+    usd_e12 = intent.notional_e12
+    if usd_e12 > intent.px_e6 * intent.qty_e6:
+        return Refusal.SIZE
     return Refusal.SIZE if usd_e12 % CENT_E12 or usd_e12 < MIN_TAKING_USD_E12 else None
 
 

@@ -190,6 +190,8 @@ class Leg(msgspec.Struct, frozen=True):
     side: Side
     limit_px_e6: int
     qty_e6: int
+    budget_usd_e6: int | None = None
+    """What a purchase may spend, whole cents; ``None`` means limit times quantity."""
 
 
 class Basket(msgspec.Struct, frozen=True):

@@ -64,6 +64,7 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
             time_in_force=intent.time_in_force,
             post_only=intent.post_only,
             expires_ts_ms=intent.expires_ts_ms,
+            budget_usd_e6=intent.budget_usd_e6,
         )
 
     @property

@@ -135,7 +135,7 @@ def outcomes(draw: st.DrawFn, low_px: int, high_px: int, most: int = 4) -> list[
 
 
 def naive_cost(levels: list[tuple[int, int]], qty: int, fee: FeeSchedule) -> int | None:
-    """Fill share by share, without any table."""
+    """Fill level by level, without any table, and round up to the whole cents of a budget."""
     left, cost_e12 = qty, 0
     for px, size in levels:
         taken = min(left, size)
@@ -143,8 +143,8 @@ def naive_cost(levels: list[tuple[int, int]], qty: int, fee: FeeSchedule) -> int
         left -= taken
     if left:
         return None
-    cost = -(-cost_e12 // E6)
-    return cost + taker_fee_bound_usd_e6(fee, qty, cost)
+    cost = -(-cost_e12 // (10_000 * E6)) * 10_000
+    return cost + taker_fee_bound_usd_e6(fee, qty, min(cost, qty))
 
 
 def naive_worst(levels: list[tuple[int, int]], qty: int) -> int:
@@ -205,8 +205,8 @@ def check_against_exhaustive_search(legs: list[Outcome], params: DutchParams, st
         assert not values
         return
     assert best.net_usd_e6 == naive_net(legs, best.qty_e6 // E6, params, structure)
-    # Convexity holds for exact fees; each leg's fee is rounded by less than 0.00001 dollars.
-    assert max(values) - best.net_usd_e6 <= 10 * len(legs)
+    # Convexity holds for exact costs; each leg's budget is rounded by less than a cent, its fee by less.
+    assert max(values) - best.net_usd_e6 <= 10_010 * len(legs)
     for leg in best.legs:
         assert leg.limit_px_e6 * best.qty_e6 // E6 % 10_000 == 0
 
@@ -241,5 +241,5 @@ def test_capital_limit_is_used_to_the_last_lot(legs: list[Outcome], dollars: int
     assert best.capital_usd_e6 <= dollars * E6
     for shares in range(5, 60):
         net = naive_net(legs, shares, params, Structure.LONG)
-        if net is not None and net > best.net_usd_e6 + 10 * len(legs):
+        if net is not None and net > best.net_usd_e6 + 10_010 * len(legs):
             assert priced(legs, shares, params, Structure.LONG).capital_usd_e6 > dollars * E6

@@ -3,7 +3,7 @@
 Theory. Inside one price level a leg's cost ``K`` is concave, at level ends its slope jumps up, so the
 profit of a basket is convex between two neighbouring level ends of any leg: on the lattice of whole
 lots the best size is the first or the last lot of such a segment, and looking at those alone is
-exhaustive (for fee exponent 1, up to the fee's rounding of 0.00001 dollars a leg). Once a further share
+exhaustive (for fee exponent 1, up to a cent a leg: budgets are whole cents). Once a further share
 costs at least what it pays, nothing beyond can be better.
 A NO leg always adds to the guaranteed profit (``1 - v - r*v*(1-v) = (1-v)*(1-r*v) > 0``), so the short
 side takes every outcome that is deep enough for the size.
@@ -17,7 +17,6 @@ from itertools import pairwise
 from math import lcm
 from typing import NamedTuple
 
-from overround.core.fees import taker_fee_bound_usd_e6
 from overround.core.units import E6
 from overround.strategies.dutch_book.size import (
     Leg,
@@ -129,14 +128,12 @@ class Search:
 
     def _point(self, legs: Sequence[Leg], shares: int) -> Point:
         qty = shares * E6
-        spent = capital = 0
+        spent = 0
         for leg in legs:
-            cost, limit_px = leg.plan.walk(qty)
-            fee = taker_fee_bound_usd_e6(leg.outcome.fee, qty, cost)
-            spent += cost + fee
-            capital += limit_px * shares + fee
+            budget, fee, _ = leg.spend(qty)
+            spent += budget + fee
         payoff = (1 if self.structure is Structure.LONG else len(legs) - 1) * qty
-        return Point(legs, shares, payoff - spent - self._limits.safety_usd_e6, capital)
+        return Point(legs, shares, payoff - spent - self._limits.safety_usd_e6, spent)
 
     def _sized(self, point: Point) -> Sized:
         return price_basket(self.structure, point.legs, point.shares, self._limits.safety_usd_e6)

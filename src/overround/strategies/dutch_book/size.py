@@ -1,7 +1,9 @@
 """What a basket costs at a given size: exact integer arithmetic.
 
 Theory. A leg of ``q`` shares walks the asks: ``N(q)`` dollars, average price ``v = N/q``, taker fee
-``q*r*v*(1-v)``; its cost is ``K(q) = N + fee``.
+``q*r*v*(1-v)``; its cost is ``K(q) = N + fee``. The order is given exactly that as its budget, rounded up to
+whole cents: the venue spends all of a taking purchase's budget (strategy-spec GT-8), so a budget of
+``q * limit`` would turn guaranteed profit into odd shares of one outcome.
 
 Invariants: a quantity beyond the visible depth is never priced; costs round up, proceeds down; fees are
 the upper bound of ``core.fees`` wherever a decision depends on them. Sizes are whole shares, and every
@@ -19,7 +21,7 @@ import msgspec
 
 from overround.core.fees import taker_fee_bound_usd_e6, taker_fee_usd_e6
 from overround.core.market import FeeSchedule
-from overround.core.units import E6, notional_up_e6
+from overround.core.units import E6, ceil_to
 
 CENT_USD_E6: Final = 10_000
 MIN_TAKER_USD_E6: Final = E6
@@ -65,8 +67,9 @@ class PricedLeg(msgspec.Struct, frozen=True):
     """One leg at the basket's size.
 
     ``notional_usd_e6`` and ``fee_usd_e6`` are what the book as it stands costs (fee rounded as accounts
-    do); ``cost_usd_e6`` and ``cost_fee_usd_e6`` are the plan: every level ``slippage_ticks`` worse and the
-    fee's upper bound. ``unwind_loss_usd_e6`` is the plan's cost less what the bids would bring.
+    do); ``cost_usd_e6`` and ``cost_fee_usd_e6`` are the plan: every level ``slippage_ticks`` worse, in
+    whole cents (the order's budget), and the fee's upper bound. ``unwind_loss_usd_e6`` is the plan's cost
+    less what the bids would bring.
     """
 
     outcome: Outcome
@@ -95,8 +98,6 @@ class Sized(msgspec.Struct, frozen=True):
     safety_usd_e6: int
     cost_usd_e6: int
     cost_fees_usd_e6: int
-    capital_usd_e6: int
-    """Cash that the orders may bind: budgets at the limit prices and fees."""
     loss_bound_usd_e6: int
     """Most that any incomplete subset of the legs loses when it is sold at the stressed bids."""
 
@@ -111,9 +112,14 @@ class Sized(msgspec.Struct, frozen=True):
         return self.gross_usd_e6 - self.fees_usd_e6
 
     @property
+    def capital_usd_e6(self) -> int:
+        """Cash that the orders may bind: budgets and fees."""
+        return self.cost_usd_e6 + self.cost_fees_usd_e6
+
+    @property
     def profit_usd_e6(self) -> int:
         """Guaranteed profit at the plan's prices, with the fees' upper bound."""
-        return self.payoff_usd_e6 - self.cost_usd_e6 - self.cost_fees_usd_e6
+        return self.payoff_usd_e6 - self.capital_usd_e6
 
     @property
     def net_usd_e6(self) -> int:
@@ -206,12 +212,20 @@ class Leg:
         px = self.plan.worst_px_e6(qty_e6)
         return px + unit_fee_floor_e6(self.outcome.fee, px)
 
+    def spend(self, qty_e6: int) -> tuple[int, int, int]:
+        """Return the order's budget, the fee's upper bound and the limit.
+
+        Raises ``ValueError`` beyond the visible depth.
+        """
+        cost, limit_px = self.plan.walk(qty_e6)
+        budget = ceil_to(cost, CENT_USD_E6)
+        return budget, taker_fee_bound_usd_e6(self.outcome.fee, qty_e6, min(budget, qty_e6)), limit_px
+
     def price(self, qty_e6: int) -> PricedLeg:
         """Return this leg at ``qty_e6``. Raises ``ValueError`` beyond the visible depth."""
         fee = self.outcome.fee
         notional, _ = self.book.walk(qty_e6)
-        cost, limit_px = self.plan.walk(qty_e6)
-        cost_fee = taker_fee_bound_usd_e6(fee, qty_e6, cost)
+        cost, cost_fee, limit_px = self.spend(qty_e6)
         return PricedLeg(
             outcome=self.outcome,
             qty_e6=qty_e6,
@@ -260,7 +274,6 @@ def price_basket(structure: Structure, legs: Sequence[Leg], shares: int, safety_
         safety_usd_e6=safety_usd_e6,
         cost_usd_e6=cost,
         cost_fees_usd_e6=cost_fees,
-        capital_usd_e6=sum(notional_up_e6(leg.limit_px_e6, qty) + leg.cost_fee_usd_e6 for leg in priced),
         loss_bound_usd_e6=_worst_subset([leg.unwind_loss_usd_e6 for leg in priced]),
     )
 

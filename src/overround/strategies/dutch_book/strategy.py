@@ -328,6 +328,7 @@ def _basket(view: View, plan: _Plan, sight: Sight) -> Basket:
             side=Side.BUY,
             limit_px_e6=leg.limit_px_e6,
             qty_e6=leg.qty_e6,
+            budget_usd_e6=leg.cost_usd_e6,
         )
         for leg in sized.legs
     )
@@ -338,7 +339,7 @@ def _basket(view: View, plan: _Plan, sight: Sight) -> Basket:
             raise ValueError(f"token {leg.token_id} was priced without a book")
         seen.append(
             f"{leg.token_id}/{book.generation}/{book.epoch}/{book.snapshot_seq}/{book.exchange_ts_ms}"
-            f"/{book.recv_ts_ns}/{leg.limit_px_e6}/{leg.qty_e6}"
+            f"/{book.recv_ts_ns}/{leg.limit_px_e6}/{leg.qty_e6}/{leg.budget_usd_e6}"
         )
     return Basket(
         key=sha256("|".join(seen).encode()).hexdigest()[:32],
