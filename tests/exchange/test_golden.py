@@ -63,6 +63,15 @@ def test_gt2_depth_walk_charges_the_fee_of_the_average_price() -> None:
     assert (leg.usd_e6, leg.fee_usd_e6) == (61 * E6, parse_e6("1.6958"))
 
 
+def test_gt2_a_budget_of_the_walked_cost_buys_exactly_the_planned_shares() -> None:
+    market = make_market(tick_e6=1_000)
+    bench = Bench(market=market)
+    bench.show(Side.SELL, 30, 150)
+    bench.show(Side.SELL, 32, 500)
+    leg = taker_leg(bench.place(Side.BUY, 32, 200, tif=TimeInForce.FOK, budget_usd_e6=61 * E6))
+    assert (leg.qty_e6, leg.usd_e6, leg.fee_usd_e6) == (200 * E6, 61 * E6, parse_e6("1.6958"))
+
+
 @pytest.mark.parametrize(("cents", "shares", "refused"), [(33, 101, False), (33, 1, True), (4, 25, False)])
 def test_gt7_a_purchase_below_one_dollar_is_refused(cents: int, shares: int, *, refused: bool) -> None:
     bench = Bench()
