@@ -22,6 +22,8 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 KEY = re.compile(r"`((?:service|venue|relayer|risk|wallet)\.[a-z_]+(?:\.[a-z_0-9]+)*)`")
 EXAMPLE_KEY = re.compile(r"^(?:# )?([a-z][a-z_0-9]*) = ")
 SECTION = re.compile(r"^\[([a-z.]+)\]$")
+ROOMS = ("core", "strategies", "exchange", "polymarket", "storage", "runtime", "ops")
+CODE = re.compile(rf"(?<![\w/])((?:{'|'.join(ROOMS)}|tests|benches)/[\w/]+\.py)")
 NOT_COMMANDS = {"journal", "system", "the"}
 
 
@@ -57,6 +59,29 @@ def example_keys() -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_every_link_leads_somewhere(page: Path) -> None:
     assert [str(target) for target in local_links(page) if not target.exists()] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings of a page in the form links use."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_anchor_is_a_heading(page: Path) -> None:
+    for target in LINK.findall(text_of(page)):
+        path, mark, anchor = target.partition("#")
+        if mark and "://" not in target:
+            there = PROJECT_ROOT / page.parent / path if path else PROJECT_ROOT / page
+            assert anchor in anchors(there), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_file_of_the_code_named_exists(page: Path) -> None:
+    package = PROJECT_ROOT / "src" / "overround"
+    for name in CODE.findall(text_of(page)):
+        root = PROJECT_ROOT if name.startswith(("tests/", "benches/")) else package
+        assert (root / name).is_file(), name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
