@@ -176,18 +176,20 @@ class Replay:
         spent_ns = 0
         started_ns = cpu_ns()
 
-        def portions(reader: TapeReader) -> Iterator[list[TapeRecord]]:
+        def portions(
+            reader: TapeReader, peers: Callable[[list[TapeRecord]], None]
+        ) -> Iterator[list[TapeRecord]]:
             nonlocal spent_ns, started_ns
             records = iter(reader)
             while portion := list(islice(records, TURN_RECORDS)):
-                if between is not None:
-                    spent_ns += cpu_ns() - started_ns
-                    between(portion)
-                    started_ns = cpu_ns()
+                spent_ns += cpu_ns() - started_ns
+                peers(portion)
+                started_ns = cpu_ns()
                 yield portion
 
         with TapeReader(self._tape) as reader:
-            run_tape(self.sequencer, chain.from_iterable(portions(reader)), {}, ignore)
+            records = iter(reader) if between is None else chain.from_iterable(portions(reader, between))
+            run_tape(self.sequencer, records, {}, ignore)
         return spent_ns + cpu_ns() - started_ns
 
     def latencies(self) -> list[tuple[int, int]]:
