@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from overround.core.book import NO_LINK
 from overround.core.books import NO_ASK_PX_E6, NO_BID_PX_E6, Books, BookState, Change, link_of
 from overround.core.events import BookSuspect, Side
-from overround.core.witnesses import HEALING_BATCHES, MANY_BATCHES, MAX_LATE_MS, PATIENCE_NS
+from overround.core.witnesses import HEALING_BATCHES, LAGGING_MS, MANY_BATCHES, MAX_LATE_MS, PATIENCE_NS
 from tests.core.worlds import CENT, market
 
 STREAM, GENERATION = 3, 7
@@ -337,6 +337,32 @@ def test_mirrors_are_compared_at_equal_times_only() -> None:
     snapshot(books, NO, {40 * CENT: 1}, {60 * CENT: 1}, 12)
     snapshot(books, YES, {40 * CENT: 1}, {60 * CENT: 1}, 12)
     assert (books.counters.mirror_checked, books.counters.mirror_mismatch, books.doubted) == (2, 1, {})
+
+
+def test_a_book_that_its_mirror_leaves_behind_is_condemned_until_it_moves_again() -> None:
+    books = synced()
+    snapshot(books, YES, {40 * CENT: 1}, {60 * CENT: 1}, 10)
+    snapshot(books, NO, {40 * CENT: 1}, {60 * CENT: 1}, 10)
+    change(books, 41 * CENT, 1, 11 + LAGGING_MS)
+    at_ns = (11 + LAGGING_MS) * 10**6
+    books.notice_lagging(at_ns)
+    assert set(books.doubted) == {NO}, "the one that moves is not doubted"
+    books.sweep(at_ns + PATIENCE_NS)
+    assert books.by_token[NO].state is BookState.SUSPECT
+    (alarm,) = books.take_alarms()
+    assert (alarm.token_id, alarm.witness) == (NO, "mirror")
+    snapshot(books, NO, {40 * CENT: 1}, {59 * CENT: 1}, 20 + LAGGING_MS)
+    assert books.by_token[NO].state is BookState.LIVE
+
+
+@pytest.mark.parametrize("behind_ms", [LAGGING_MS - 1, 100 * LAGGING_MS])
+def test_a_book_behind_its_mirror_is_right_while_the_tops_agree_or_it_is_only_late(behind_ms: int) -> None:
+    books = synced()
+    snapshot(books, YES, {40 * CENT: 1}, {60 * CENT: 1}, 10)
+    snapshot(books, NO, {40 * CENT: 1}, {60 * CENT: 1}, 10)
+    change(books, (41 if behind_ms < LAGGING_MS else 39) * CENT, 1, 10 + behind_ms)
+    books.notice_lagging((10 + behind_ms) * 10**6)
+    assert not books.doubted
 
 
 def test_a_clock_far_off_is_a_doubt_and_the_next_snapshot_the_truth() -> None:

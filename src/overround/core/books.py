@@ -14,7 +14,7 @@ from overround.core.book import NO_ASK_PX_E6, NO_BID_PX_E6, NO_LINK, Book, BookS
 from overround.core.court import Court
 from overround.core.market import Market
 from overround.core.units import E6
-from overround.core.witnesses import MAX_LATE_MS, BookCounters
+from overround.core.witnesses import LAGGING_MS, MAX_LATE_MS, BookCounters
 
 __all__ = ["NO_ASK_PX_E6", "NO_BID_PX_E6", "Book", "BookCounters", "BookState", "Books", "Change", "link_of"]
 
@@ -434,6 +434,28 @@ class Books(Court):
         return True
 
     # --- digest -----------------------------------------------------------------------------------
+
+    def notice_lagging(self, ts_ns: int) -> None:
+        """Doubt the books that their mirror has left behind.
+
+        Every change is told for both tokens of a market, so a book that no longer moves with its mirror has
+        lost its subscription, although the connection lives. Call at intervals: silence brings no frame.
+        """
+        for book in self.by_token.values():
+            other = book.mirror
+            if (
+                book.exchange_ts_ms + LAGGING_MS < other.exchange_ts_ms
+                and book.state is BookState.LIVE
+                and other.state is BookState.LIVE
+                and book.link == other.link
+                and (
+                    book.best_bid_px_e6 + other.best_ask_px_e6 != E6
+                    or book.best_ask_px_e6 + other.best_bid_px_e6 != E6
+                )
+            ):
+                behind_ms = other.exchange_ts_ms - book.exchange_ts_ms
+                detail = f"{behind_ms} ms behind its mirror"
+                self.contradict(book, "mirror", other.exchange_ts_ms, ts_ns, detail)
 
     def digest_into(self, hasher: Hasher) -> None:
         """Feed everything that decisions depend on, in an order that no hash seed changes."""

@@ -407,6 +407,7 @@ class Engine:
                 del waiting[scope]
                 self._due[scope] = None
         self._due |= dict.fromkeys(self.execution.open_basket_scopes())
+        self.books.notice_lagging(ts_ns)
         if self.books.doubted:
             self.books.sweep(ts_ns)
             for alarm in self.books.take_alarms():

@@ -26,6 +26,9 @@ HEALING_BATCHES: Final = 3
 MAX_LATE_MS: Final = 10_000
 """A frame later than this is not reordering: the venue's clock or ours is wrong."""
 
+LAGGING_MS: Final = 2_000
+"""How far one token's book may fall behind its mirror: the venue tells every change for both at once."""
+
 Witness: TypeAlias = Literal["top", "mirror", "hash", "crossed", "clock"]
 
 
