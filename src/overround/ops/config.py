@@ -74,7 +74,7 @@ class StoreConfig(Section, frozen=True):
             ge=1,
             le=3_650,
             extra=DAYS,
-            description="Opportunities, equity points and resyncs older than this are deleted.",
+            description="Opportunities and equity points older than this are deleted.",
         ),
     ] = 90
     prune_interval_s: Annotated[

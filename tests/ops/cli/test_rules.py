@@ -12,7 +12,7 @@ from overround.runtime.recovery import fold
 from overround.runtime.synthetic import EVENT_ID
 from overround.storage.journal import JournalReader, decode_fact
 from tests.ops.cli.running import Cli
-from tests.ops.paper_session import START_NS, run_session
+from tests.ops.paper_session import START_NS, run_session, write_config
 
 
 def changed_rules(tmp_path: Path) -> Config:
@@ -54,3 +54,9 @@ def test_an_unknown_name_is_refused(tmp_path: Path, cli: Cli) -> None:
     run_session(tmp_path, seconds=1)
     refusal = cli("rules-accept", "nobody", "--config", tmp_path / "config.toml").refusal()
     assert "no such event or market" in refusal
+
+
+def test_looking_at_rules_makes_no_store(tmp_path: Path, cli: Cli) -> None:
+    config = write_config(tmp_path)
+    assert "no store here" in cli("rules-accept", "nobody", "--config", config).refusal()
+    assert not (tmp_path / "data").exists()

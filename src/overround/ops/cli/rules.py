@@ -11,6 +11,7 @@ from overround.ops.cli.base import BadInput, ConfigOption, ProfileOption, out
 
 if TYPE_CHECKING:
     from overround.core.universe import Universe
+    from overround.ops.config import Config
 
 
 def rules_accept(
@@ -35,24 +36,35 @@ def rules_accept(
     from overround.polymarket.inbox import FactIn
 
     loaded = load(config, profile)
-    now_ns = time.time_ns()
-    with open_run(loaded, (), now_ns) as run:
-        rules_of, present, accepted = _rules(name, run.engine.universe)
-        facts: list[RulesAcknowledged | RunEnded] = [RunEnded("rules looked at")]
-        if not accepted and rule_hash == present:
-            facts.insert(0, RulesAcknowledged(rules_of, present, getpass.getuser()))
-        run.on_step(run.sequencer.step([FactIn(now_ns, fact) for fact in facts], now_ns))
+    rules_of, present, accepted = _rules(name, _known(loaded))
     if rule_hash is not None and rule_hash != present:
         raise BadInput("--rule-hash", "is not the present rule hash", rule_hash, f"it is {present} now")
     if accepted:
         out.print(f"{name}: the present rules are accepted already ({present})", soft_wrap=True)
-    elif rule_hash is None:
+        return
+    if rule_hash is None:
         out.print(f"{name}: rules changed; read them, then accept with --rule-hash {present}", soft_wrap=True)
-    else:
-        out.print(f"{name}: accepted {present}; trading resumes at the next start", soft_wrap=True)
+        return
+    now_ns = time.time_ns()
+    facts = (RulesAcknowledged(rules_of, present, getpass.getuser()), RunEnded("rules accepted"))
+    with open_run(loaded, (), now_ns) as run:
+        run.on_step(run.sequencer.step([FactIn(now_ns, fact) for fact in facts], now_ns))
+    out.print(f"{name}: accepted {present}; trading resumes at the next start", soft_wrap=True)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"rules-accept": rules_accept}
+
+
+def _known(config: "Config") -> "Universe":
+    """Return the markets and events of the store, which is only read. Raises ``StoreError``."""
+    from overround.ops.app import new_engine, store_path
+    from overround.runtime.recovery import fold
+    from overround.storage.journal import JournalReader
+
+    engine = new_engine(config)
+    with JournalReader.open(store_path(config)) as journal:
+        fold(engine, journal.read())
+    return engine.universe
 
 
 def _rules(name: str, universe: "Universe") -> tuple[str, str, bool]:
