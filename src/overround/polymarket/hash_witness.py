@@ -71,11 +71,13 @@ class _Waiting:
 class _MarketTexts:
     """What the hash of one market's books needs beside the levels and the time."""
 
-    __slots__ = ("candidates", "heads", "market", "min_size", "tail", "tick", "waiting")
+    __slots__ = ("candidates", "heads", "likely", "market", "min_size", "tail", "tick", "waiting")
 
     def __init__(self, market: Market) -> None:
         self.candidates: list[str] = []
-        """Last trade prices in the order they are tried."""
+        """Last trade prices; the first was the last that proved right, or is the first printed."""
+        self.likely: list[str] = []
+        """The same in the order in which they are tried on a snapshot."""
         self.waiting: list[_Waiting] = []
         self.heads = {
             token_id: f'{{"market":"{market.condition_id}","asset_id":"{token_id}","timestamp":"'.encode()
@@ -98,13 +100,15 @@ class _MarketTexts:
     def prefer(self, text: str) -> None:
         """Try this last trade price first from now on."""
         if self.candidates and self.candidates[0] == text:
+            self.likely = self.candidates
             return
         others = [other for other in self.candidates if other != text]
-        self.candidates = [text, *others[: KNOWN_PER_MARKET - 1]]
+        self.candidates = self.likely = [text, *others[: KNOWN_PER_MARKET - 1]]
 
     def learn(self, fresh: tuple[str, str]) -> None:
-        """Try the two prices of a new print first, then the one that was first so far."""
-        self.candidates = list(dict.fromkeys((*fresh, *self.candidates[:1])))
+        """Take in the two prices of a new print; a snapshot after it most likely has one of them."""
+        self.candidates = list(dict.fromkeys((*self.candidates[:1], *fresh)))
+        self.likely = list(dict.fromkeys((*fresh, *self.candidates)))
 
 
 class HashWitness:
@@ -144,7 +148,7 @@ class HashWitness:
                 texts.tail,
             )
             claimed = head.hash
-            for text in texts.candidates:
+            for text in texts.likely:
                 if sha1(b'%b%b"}' % (begin, text.encode()), usedforsecurity=False).hexdigest() == claimed:
                     texts.prefer(text)
                     self._books.tally.snapshot_hash_ok += 1
@@ -214,6 +218,8 @@ class HashWitness:
         known = texts.candidates
         if fresh[0] not in known or fresh[1] not in known:
             texts.learn(fresh)
+            if not known:
+                texts.prefer(fresh[0])
 
     def _texts_of(self, book: Book) -> _MarketTexts:
         texts = self._texts.get(book.condition_id)

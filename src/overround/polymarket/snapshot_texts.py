@@ -19,23 +19,13 @@ SPARE_BOOKS: Final = 128
 """Books no longer tracked that are remembered before they are cleared out."""
 
 
-class _Texts:
-    """The texts of one book's levels, without braces, by price and in the order of the venue."""
-
-    __slots__ = ("asks", "bids", "snapshot_seq")
-
-    def __init__(self, bids: dict[int, bytes], asks: dict[int, bytes], snapshot_seq: int) -> None:
-        self.bids = bids
-        self.asks = asks
-        self.snapshot_seq = snapshot_seq
-
-
 class SnapshotTexts:
     """What the newest snapshots of all books said."""
 
     def __init__(self, books: Books) -> None:
         self._books = books
-        self._texts: dict[str, _Texts] = {}
+        self._texts: dict[str, tuple[int, dict[int, bytes], dict[int, bytes]]] = {}
+        """Number of the snapshot, level texts without braces of bids and asks in their order, by token."""
 
     def remember(self, book: Book, bid_texts: Iterable[bytes], ask_texts: Iterable[bytes]) -> None:
         """Keep the level texts of a snapshot just applied, in the order of the book's own dicts."""
@@ -43,27 +33,41 @@ class SnapshotTexts:
             self._texts = {key: kept for key, kept in self._texts.items() if key in self._books}
         bids = dict(zip(book.bids, bid_texts, strict=True))
         asks = dict(zip(book.asks, ask_texts, strict=True))
-        self._texts[book.token_id] = _Texts(bids, asks, book.snapshot_seq)
+        self._texts[book.token_id] = (book.snapshot_seq, bids, asks)
 
     def confirmed(self, book: Book) -> None:
         """Take note that the book just took in a snapshot that said what it held."""
-        self._texts[book.token_id].snapshot_seq = book.snapshot_seq
+        _, bids, asks = self._texts[book.token_id]
+        self._texts[book.token_id] = (book.snapshot_seq, bids, asks)
 
     def match(self, book: Book, bids_text: bytes, asks_text: bytes) -> bool:
         """Return whether a snapshot's two JSON arrays are, byte for byte, the levels the book holds."""
-        texts = self._texts.get(book.token_id)
+        kept = self._texts.get(book.token_id)
+        if kept is None or kept[0] != book.snapshot_seq:
+            return False
+        bids, asks = book.bids, book.asks
         return (
-            texts is not None
-            and texts.snapshot_seq == book.snapshot_seq
-            and _says(bids_text, texts.bids, book.bids, book.bid_ts_ms, descending=False)
-            and _says(asks_text, texts.asks, book.asks, book.ask_ts_ms, descending=True)
+            # Where a snapshot brings news it mostly shows in these.
+            _may_be(bids_text, bids, book.best_bid_px_e6)
+            and _may_be(asks_text, asks, book.best_ask_px_e6)
+            and bids_text[2:-2] == _now(kept[1], bids, book.bid_ts_ms, descending=False)
+            and asks_text[2:-2] == _now(kept[2], asks, book.ask_ts_ms, descending=True)
         )
 
 
-def _says(
-    text: bytes, texts: dict[int, bytes], side: dict[int, int], changed: Iterable[int], *, descending: bool
-) -> bool:
-    """Return whether ``text`` is the side's JSON array, having brought its levels' texts up to date."""
+def _may_be(text: bytes, side: dict[int, int], best_px_e6: int) -> bool:
+    """Return whether a side's text has as many levels as the side, and its best last."""
+    if not side:
+        return text == NO_LEVELS
+    return (
+        text.count(b"{") == len(side)
+        and text[:2] == b"[{"
+        and text.endswith(level_text(best_px_e6, side[best_px_e6]) + b"}]")
+    )
+
+
+def _now(texts: dict[int, bytes], side: dict[int, int], changed: Iterable[int], *, descending: bool) -> bytes:
+    """Bring a side's texts up to date; return what stands between its outer braces."""
     known = len(texts)
     for px_e6 in changed:
         qty_e6 = side.get(px_e6)
@@ -76,6 +80,4 @@ def _says(
         ordered = sorted(texts.items(), reverse=descending)
         texts.clear()
         texts.update(ordered)
-    if not texts:
-        return text == NO_LEVELS
-    return text[2:-2] == b"},{".join(texts.values()) and text[:2] == b"[{" and text[-2:] == b"}]"
+    return b"},{".join(texts.values())
