@@ -452,6 +452,20 @@ def test_damaged_frames_never_raise_and_accepted_ones_mean_what_the_twin_reads(
         assert book.best_ask_px_e6 == min(book.asks, default=SHARE)
 
 
+def test_changes_without_their_event_type_are_refused_either_way() -> None:
+    books, decoder = live()
+    before = digest(books)
+    frame = change(49 * CENT, SHARE, 1_001, top=(49 * CENT, 52 * CENT))
+    for damaged in (
+        frame.replace(b"event_type", b"event_tyqe"),
+        frame.replace(b',"event_type"', b', "event_tyqe"'),
+    ):
+        facts = decoder.ingest(damaged, 1, 1, 1)
+        assert facts is not None
+        assert [type(fact) for fact in facts] == [FrameRejected]
+    assert digest(books) == before
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: (

@@ -4,7 +4,7 @@ Of duplicate JSON keys the last wins, as in every common JSON decoder; unknown k
 books and no numbers: prices and quantities stay texts here.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -27,11 +27,13 @@ class PriceChange(msgspec.Struct, gc=False):
     best_ask: str | None = None
 
 
-class PriceChanges(msgspec.Struct, gc=False, tag_field="event_type", tag="price_change"):
+class PriceChanges(msgspec.Struct, gc=False):
     """``price_change`` since 2025-09: changes of both tokens of one market."""
 
     price_changes: list[PriceChange]
     timestamp: Millis
+    # Not a tag: msgspec accepts an object without its tag.
+    event_type: Literal["price_change"]
 
 
 class OldPriceChange(msgspec.Struct, gc=False):
