@@ -12,7 +12,7 @@ from overround.core import events as ev
 from overround.core.book import BookState
 from overround.core.books import Books
 from overround.core.commands import Command, Notify, RequestSnapshot
-from overround.core.engine import Engine
+from overround.core.engine import KEEP_CLOSED_NS, Engine
 from overround.core.events import Settlement, Side
 from overround.core.market import EventKind, MarketEvent
 from overround.core.orders import IllegalTransition, OrderState
@@ -481,3 +481,30 @@ def test_a_view_says_when_a_books_connection_was_last_heard() -> None:
     driver.engine.ingest(b"of another connection", 99, STREAM + 1, GENERATION)
     assert strategy.view.heard_ts_ns("m-yes") == strategy.view.heard_ts_ns("n-no") == 77
     assert strategy.view.heard_ts_ns("unknown") == 0
+
+
+def test_what_ended_long_ago_is_forgotten_and_what_is_open_or_unsettled_is_not() -> None:
+    strategy = Scripted()
+    strategy.script["m"] = Decision(
+        (Quote("m-yes", Side.BUY, 450_000, 10 * E6), Quote("m-no", Side.BUY, 380_000, 10 * E6))
+    )
+    driver = Driver(strategy)
+    resting, filled = submitted(driver.start())
+    driver.accept(resting, filled)
+    trade = driver.fill(filled, confirmed=False)
+    (again,) = submitted(driver.decide())
+    driver.fact(ev.OrderRefused(again.client_order_id, ev.RefusalReason.OTHER))
+    strategy.script["m"] = Decision((Quote("m-yes", Side.BUY, 450_000, 10 * E6),))
+    driver.book(market(), {400_000: E6}, {600_000: E6})
+    driver.decide()
+    known = {order.client_order_id for order in driver.engine.orders}
+    assert {order.client_order_id for order in (resting, filled, again)} <= known
+    driver.after(KEEP_CLOSED_NS + 1)
+    assert {order.client_order_id for order in driver.engine.orders} == {
+        resting.client_order_id,
+        filled.client_order_id,
+    }
+    driver.fact(ev.SettlementChanged(trade, ev.Settlement.CONFIRMED))
+    driver.after(KEEP_CLOSED_NS + 1)
+    assert [order.client_order_id for order in driver.engine.orders] == [resting.client_order_id]
+    assert driver.engine.portfolio.position_e6("s", "m-no") == 10 * E6, "what it bought stays"

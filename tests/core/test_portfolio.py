@@ -209,3 +209,13 @@ def test_what_is_bought_can_be_sold_once_it_is_confirmed() -> None:
     assert books.settled_e6("s", "m-yes") == 6 * E6, "what was sold is gone at once"
     books.settle("t2", Settlement.CONFIRMED)
     assert books.settled_e6("s", "m-yes") == books.position_e6("s", "m-yes") == 16 * E6
+
+
+def test_the_memory_of_settled_trades_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("overround.core.portfolio.MAX_SETTLED_IDS", 2)
+    books = Portfolio()
+    for name in ("t1", "t2", "t3"):
+        buy = intent(name)
+        books.fill(buy, fill(buy, name, E6))
+        books.settle(name, Settlement.CONFIRMED)
+    assert [books.has_trade(name) for name in ("t1", "t2", "t3")] == [False, True, True]

@@ -38,6 +38,12 @@ class FrameDecoder(Protocol):
         ...
 
 
+KEEP_CLOSED_NS = 6 * 3_600_000_000_000
+"""How long orders and baskets that ended are remembered: later facts about them would be the venue's bug."""
+
+TIDY_INTERVAL_NS = 600_000_000_000
+
+
 class Found(msgspec.Struct):
     """How often a strategy found something in a scope, and the latest instance."""
 
@@ -95,6 +101,7 @@ class Engine:
         """Generation of every connection that is up."""
         self._unsynced = SnapshotRequests(self.books)
         self._cancel_all_reason: str | None = None
+        self._tidy_due_ns = 0
         self._notices: list[Notify] = []
         self._commands = sha256()
         self._handlers: dict[type, Callable[[ev.Fact, int], None]] = self._handler_table()
@@ -407,11 +414,21 @@ class Engine:
                 del waiting[scope]
                 self._due[scope] = None
         self._due |= dict.fromkeys(self.execution.open_basket_scopes())
+        if ts_ns >= self._tidy_due_ns:
+            self._tidy(ts_ns)
         self.books.notice_lagging(ts_ns)
         if self.books.doubted:
             self.books.sweep(ts_ns)
             for alarm in self.books.take_alarms():
                 self.on_fact(alarm, ts_ns)
+
+    def _tidy(self, ts_ns: int) -> None:
+        """Forget what ended long ago, so that a process can run for months."""
+        self._tidy_due_ns = ts_ns + TIDY_INTERVAL_NS
+        before_ns = ts_ns - KEEP_CLOSED_NS
+        kept = self.execution.forget_finished(before_ns)
+        kept |= {trade.client_order_id for trade in self.portfolio.unsettled_trades().values()}
+        self.orders.forget_closed(before_ns, kept)
 
     def _on_operator(self, fact: ev.OperatorActed, _ts_ns: int) -> None:
         if fact.action == "cancel_all":

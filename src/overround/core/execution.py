@@ -95,6 +95,16 @@ class Execution:
         """Return the scopes with a basket under way."""
         return tuple(self._open_baskets)
 
+    def forget_finished(self, before_ns: int) -> set[str]:
+        """Drop baskets that ended and began before ``before_ns``; return the orders of those that are left.
+
+        A key names the exact books that were seen, so a forgotten one cannot come up again.
+        """
+        old = [key for key, run in self.baskets.items() if not run.open and run.started_ts_ns < before_ns]
+        for key in old:
+            del self.baskets[key]
+        return {order_id for run in self.baskets.values() for order_id in run.order_ids}
+
     def settled(self, scope: Scope) -> bool:
         """Whether comparing again can bring nothing new, unless wishes, orders or the time change.
 

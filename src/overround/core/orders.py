@@ -20,7 +20,7 @@ means and is counted; terminal states never become open again, but a late fill s
 money moved.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from enum import StrEnum
 from typing import Final
 
@@ -303,6 +303,16 @@ class Orders:
         order.filled_qty_e6 += qty_e6
         order.filled_usd_e6 += usd_e6
         order.fees_usd_e6 += fee_usd_e6
+
+    def forget_closed(self, before_ns: int, kept: Collection[str]) -> None:
+        """Drop orders that ended before ``before_ns``, but for ``kept``; the journal has them for ever."""
+        old = [
+            key
+            for key, order in self._orders.items()
+            if not order.open and order.changed_ts_ns < before_ns and key not in kept
+        ]
+        for key in old:
+            del self._orders[key]
 
     def discard(self, order: Order) -> None:
         """Remove an order that was added but will not be sent after all."""

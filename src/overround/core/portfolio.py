@@ -29,6 +29,10 @@ RESERVED: Final = OUTSIDE | {POOL}
 """Accounts that no strategy may be named like."""
 
 
+MAX_SETTLED_IDS: Final = 200_000
+"""Ids of final trades that are remembered against repetition; the oldest is forgotten first."""
+
+
 class Posting(msgspec.Struct, frozen=True):
     """One side of an entry: dollars or shares (in millionths) of ``commodity`` into ``account``."""
 
@@ -128,6 +132,8 @@ class Portfolio:
                 self._count_incoming(trade.strategy, trade.token_id, -trade.qty_e6)
             del self._trades[trade_id]
             self._settled[trade_id] = status
+            if len(self._settled) > MAX_SETTLED_IDS:
+                del self._settled[next(iter(self._settled))]
         return True
 
     def _count_incoming(self, strategy: str, token_id: str, qty_e6: int) -> None:
