@@ -2,7 +2,11 @@
 
 Peers: a naive bot as they are usually written (json, float SortedDict books, sums re-added on each change),
 and the parser of the official client alone (json, ``parse_market_event``; no books at all). All see the same
-deterministic stream. The ratio is the result; absolute times drift with the machine.
+deterministic stream. The ratio is the result; absolute times drift with the machine. Ratios are of CPU time,
+collector on, after the opening snapshots have warmed all caches. Latencies are wall time per frame, collector
+frozen and off: of one run, and the best of all rounds for each frame, which leaves the host's stalls out.
+In the stream nearly every ``book`` says what the changes before it said, which is the cheap case; on a busy
+real market most bring news and are parsed.
 
 Usage: python benches/bench_pipeline.py [--quick] [--frames N] [--rounds N] [--json]
 """
@@ -214,6 +218,12 @@ def memory_mb(tokens: int) -> float:
     return current / 1e6
 
 
+def quantiles_us(ns: list[int]) -> list[tuple[float, float]]:
+    """Return (quantile, µs) for the quantiles of interest."""
+    ordered = sorted(ns)
+    return [(q, ordered[min(int(len(ns) * q), len(ns) - 1)] / 1000) for q in (0.5, 0.9, 0.99, 0.999)]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -251,20 +261,25 @@ def main() -> int:
     wrong = wrong_tops(ours, stream)
     print(f"books that do not end at the truth: {wrong} of {len(ours.books)}")
 
-    run = Ours(stream)
-    run.run(stream.frames[: stream.opening], stream.ts_ns[: stream.opening])
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    ns = sorted(run.latencies(stream.frames[stream.opening :], stream.ts_ns[stream.opening :]))
-    gc.enable()
-    quantiles = {q: ns[min(int(len(ns) * q), len(ns) - 1)] / 1000 for q in (0.5, 0.9, 0.99, 0.999)}
-    print("latency µs: " + "  ".join(f"p{q * 100:g} {us:.2f}" for q, us in quantiles.items()))
+    best: list[int] = []
+    for round_ in range(rounds):
+        run = Ours(stream)
+        run.run(stream.frames[: stream.opening], stream.ts_ns[: stream.opening])
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        ns = run.latencies(stream.frames[stream.opening :], stream.ts_ns[stream.opening :])
+        gc.enable()
+        gc.unfreeze()
+        if not round_:
+            print("latency µs, one run:        ", *(f" p{q * 100:g} {us:.2f}" for q, us in quantiles_us(ns)))
+        best = list(map(min, best, ns)) if best else ns
+    print("latency µs, best of rounds: ", *(f" p{q * 100:g} {us:.2f}" for q, us in quantiles_us(best)))
     memory = memory_mb(1_000 if options.quick else 10_000)
     figures = {
         "ratio_naive": ratios["naive bot (json, SortedDict)"],
         "ratio_official_parser": ratios["official client's parser alone"],
-        "p99_us": quantiles[0.99],
+        "p99_us": dict(quantiles_us(best))[0.99],
         "memory_mb": memory,
     }
     for name, figure in figures.items():
