@@ -10,6 +10,7 @@ the journal.
 
 import asyncio
 import contextlib
+import gc
 import time
 from collections.abc import Callable
 
@@ -56,6 +57,9 @@ class LiveLoop:
 
     async def run(self) -> None:
         """Run until :meth:`stop`. Raises what the sequencer raises."""
+        # What exists by now stays: a full collection over it would only stop the loop for many milliseconds.
+        gc.collect()
+        gc.freeze()
         while self._stop_reason is None:
             await self._wait()
             self._batch()
