@@ -25,9 +25,14 @@ from overround.core.orders import Order, Orders, OrderState, Trigger
 from overround.core.portfolio import RESERVED, Portfolio
 from overround.core.resync import SnapshotRequests
 from overround.core.risk import RiskLimits
-from overround.core.strategy import Decision, Finding, Strategy
+from overround.core.strategy import Decision, Found, Strategy
 from overround.core.universe import Universe
 from overround.core.view import StrategyView
+
+KEEP_CLOSED_NS = 6 * 3_600_000_000_000
+"""How long orders and baskets that ended are remembered: later facts about them would be the venue's bug."""
+
+TIDY_INTERVAL_NS = 600_000_000_000
 
 
 class FrameDecoder(Protocol):
@@ -36,20 +41,6 @@ class FrameDecoder(Protocol):
     def ingest(self, frame: bytes, ts_ns: int, stream: int, generation: int) -> list[ev.Fact] | None:
         """Apply a frame received at ``ts_ns`` on a connection; return the rare facts in it, if any."""
         ...
-
-
-KEEP_CLOSED_NS = 6 * 3_600_000_000_000
-"""How long orders and baskets that ended are remembered: later facts about them would be the venue's bug."""
-
-TIDY_INTERVAL_NS = 600_000_000_000
-
-
-class Found(msgspec.Struct):
-    """How often a strategy found something in a scope, and the latest instance."""
-
-    latest: Finding
-    count: int
-    ts_ns: int
 
 
 class Engine:

@@ -238,6 +238,14 @@ class Finding(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
+class Found(msgspec.Struct):
+    """How often a strategy found something in a scope, and the latest instance."""
+
+    latest: Finding
+    count: int
+    ts_ns: int
+
+
 class Decision(msgspec.Struct, frozen=True):
     """All wishes of one strategy for one scope; replaces the ones before."""
 
