@@ -236,6 +236,7 @@ async def _until_halted(service: Service, halt: Halt, watch: Watch, duration_s: 
         await service.trade(watch, duration_s)
     except NothingToFollow as nothing:
         service.failure = nothing
+        halt.ask("nothing to follow")
         await service.end(str(nothing))
     _log.info("run_ended", reason=halt.reason, frames=service.run.sequencer.frames)
 
