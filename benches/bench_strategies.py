@@ -44,6 +44,12 @@ class BenchView:
     def position_e6(self, token_id: str) -> int:
         return 0
 
+    def settled_e6(self, token_id: str) -> int:
+        return 0
+
+    def heard_ts_ns(self, token_id: str) -> int:
+        return self.ts_ns
+
     def free_cash_e6(self) -> int:
         return 10_000 * E6
 
