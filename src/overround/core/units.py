@@ -8,7 +8,7 @@ Invariants: no float enters or leaves; every division names its rounding; text t
 finite decimal with at most six places is refused, never rounded.
 """
 
-from typing import Final
+from typing import Any, Final
 
 E6: Final = 1_000_000
 """One dollar, one share, or a price of 1, in millionths."""
@@ -18,6 +18,15 @@ MAX_TEXT_LENGTH: Final = 24
 
 MAX_E6: Final = 2**63 - 1
 """Largest magnitude accepted, so that every amount fits a signed 64-bit column."""
+
+
+# Units of parameters, as the ``extra`` of ``msgspec.Meta``; ``scale`` is that of the integer behind the key.
+SHARES: Final[dict[str, Any]] = {"unit": "shares", "scale": "e6"}
+DOLLARS: Final[dict[str, Any]] = {"unit": "dollars", "scale": "e6"}
+DOLLARS_PER_SHARE: Final[dict[str, Any]] = {"unit": "dollars per share", "scale": "e6"}
+RATIO: Final[dict[str, Any]] = {"unit": "ratio", "scale": "e6"}
+TICKS: Final[dict[str, Any]] = {"unit": "ticks"}
+MS: Final[dict[str, Any]] = {"unit": "ms"}
 
 
 class UnitError(ValueError):

@@ -15,16 +15,13 @@ from msgspec import Meta, Struct, field
 
 from overround.core.market import Market, MarketEvent
 from overround.core.risk import RiskLimits
-from overround.core.units import E6
+from overround.core.units import DOLLARS, E6, MS, RATIO
 from overround.ops.config_text import public_tree
 from overround.ops.secrets import Secret
 from overround.strategies.dutch_book.params import DutchParams
 from overround.strategies.spread_capture.params import SpreadParams
 
-DOLLARS: Final[dict[str, Any]] = {"unit": "dollars", "scale": "e6"}
-RATIO: Final[dict[str, Any]] = {"unit": "ratio", "scale": "e6"}
 SECONDS: Final[dict[str, Any]] = {"unit": "s", "scale": "e3"}
-MS: Final[dict[str, Any]] = {"unit": "ms"}
 S: Final[dict[str, Any]] = {"unit": "s"}
 DAYS: Final[dict[str, Any]] = {"unit": "days"}
 

@@ -5,17 +5,11 @@ described in one place. There is no fee parameter on purpose: fees are facts of 
 module knows no file format and no market.
 """
 
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from overround.core.units import E6
-
-SHARES: Final[dict[str, Any]] = {"unit": "shares", "scale": "e6"}
-DOLLARS: Final[dict[str, Any]] = {"unit": "dollars", "scale": "e6"}
-RATIO: Final[dict[str, Any]] = {"unit": "ratio", "scale": "e6"}
-MS: Final[dict[str, Any]] = {"unit": "ms"}
-TICKS: Final[dict[str, Any]] = {"unit": "ticks"}
+from overround.core.units import DOLLARS, E6, MS, RATIO, SHARES, TICKS
 
 
 class DutchParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

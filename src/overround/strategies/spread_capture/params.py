@@ -5,17 +5,11 @@ described in one place. Invariant: an instance that exists is consistent (``__po
 module knows no file format and no market.
 """
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct, field
 
-from overround.core.units import E6
-
-SHARES: Final[dict[str, Any]] = {"unit": "shares", "scale": "e6"}
-DOLLARS_PER_SHARE: Final[dict[str, Any]] = {"unit": "dollars per share", "scale": "e6"}
-RATIO: Final[dict[str, Any]] = {"unit": "ratio", "scale": "e6"}
-MS: Final[dict[str, Any]] = {"unit": "ms"}
-TICKS: Final[dict[str, Any]] = {"unit": "ticks"}
+from overround.core.units import DOLLARS_PER_SHARE, E6, MS, RATIO, SHARES, TICKS
 
 VENUE_TICKS_E6: Final = (100, 1_000, 2_500, 5_000, 10_000, 100_000)
 """Tick sizes the venue uses, in millionths of a dollar."""
